@@ -1,0 +1,24 @@
+from django.urls import path, register_converter
+
+from api.ids import IdConverter
+from bookings import views
+
+register_converter(IdConverter, "id")
+
+urlpatterns = [
+    path("scheduling/session-types", views.SessionTypes.as_view({"get": "list"}), name="session-types"),
+    path(
+        "scheduling/session-types/<id:session_type_id>",
+        views.SessionTypes.as_view({"get": "retrieve"}),
+        name="session-type",
+    ),
+    path("scheduling/bookings", views.Bookings.as_view({"get": "list"}), name="bookings"),
+    path("scheduling/bookings/<id:booking_id>", views.Bookings.as_view({"get": "retrieve"}), name="booking"),
+    path("scheduling/calendly/initiate-booking", views.Scheduling.as_view({"post": "initiate"}), name="initiate"),
+    path("scheduling/calendly/store-event", views.Scheduling.as_view({"post": "store_event"}), name="store-event"),
+    path(
+        "scheduling/calendly/booking-status/<id:booking_id>",
+        views.Scheduling.as_view({"get": "status"}),
+        name="booking-status",
+    ),
+]
