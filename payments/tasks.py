@@ -1,0 +1,70 @@
+"""The worker's part in payments: make due calls, and sweep for rows whose time has come (LIFECYCLE 2)."""
+
+import logging
+
+from django.utils import timezone
+from procrastinate.contrib.django import app
+
+from api.calling import CallFailed
+from bookings.locked import Cause
+from bookings.models import BookingFlow
+from payments import acting, placing
+from payments.jobs import ACT, LOST_CONNECTIONS, PLACE, knock
+from payments.settlement import settled_flow
+
+logger = logging.getLogger(__name__)
+
+MOST_PER_SWEEP = 200
+
+
+@app.task(name=ACT, retry=LOST_CONNECTIONS)
+def act(intent_id: str) -> None:
+    acting.act(intent_id)
+
+
+@app.task(name=PLACE, retry=LOST_CONNECTIONS)
+def place(invitee_id: str) -> None:
+    """Find the flow of an unplaced invitee. While Calendly does not answer, the row's next time stands."""
+    try:
+        placing.place_again(invitee_id)
+    except CallFailed as failure:
+        logger.warning("invitee %s could not be read: %s", invitee_id, failure.message)
+
+
+@app.periodic(cron="* * * * * */5")
+@app.task(name="payments.sweep", queueing_lock="payments.sweep", retry=LOST_CONNECTIONS)
+def sweep(timestamp: int) -> None:
+    """Settle the flows whose time has come, and knock for calls and unplaced invitees that are due."""
+    now = timezone.now()
+    settle_due_flows()
+    for intent_id in acting.due_intents(now, MOST_PER_SWEEP):
+        knock(ACT, intent_id, intent_id=intent_id)
+    for invitee_id in placing.due_unplaced(now, MOST_PER_SWEEP):
+        knock(PLACE, invitee_id, invitee_id=invitee_id)
+
+
+@app.task(name="payments.sweep_now")
+def sweep_now() -> int:
+    """Do everything that is due, here and now; how many rows (`manage.py sweep`)."""
+    now = timezone.now()
+    done = settle_due_flows()
+    for intent_id in acting.due_intents(now, MOST_PER_SWEEP):
+        acting.act(intent_id)
+        done += 1
+    for invitee_id in placing.due_unplaced(now, MOST_PER_SWEEP):
+        place(invitee_id)
+        done += 1
+    return done
+
+
+def settle_due_flows() -> int:
+    """Settle the flows whose `wake_at` has passed, the longest due first; how many. One that fails stops no other."""
+    due = BookingFlow.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")
+    flow_ids = list(due.values_list("pk", flat=True)[:MOST_PER_SWEEP])
+    for flow_id in flow_ids:
+        try:
+            with settled_flow(flow_id, Cause.clock()):
+                pass
+        except Exception:
+            logger.exception("flow %s could not be settled", flow_id)
+    return len(flow_ids)
