@@ -48,8 +48,7 @@ def tier_percent(tiers: Iterable[Tier], notice: timedelta) -> int:
 def rescheduled_to(facts: FlowFacts, invitee_id: str | None) -> BookingFacts | None:
     """The nearest seen successor of a booking."""
     by_invitee = {one.invitee_id: one for one in facts.bookings if one.seen}
-    ring: set[str | None] = {invitee_id}
-    passed = set(ring)
+    passed = ring = {invitee_id or ""}
     while ring:
         ring = {new for old, new in facts.edges if old in ring} - passed
         passed = passed | ring
@@ -127,8 +126,7 @@ class Reading:
     def _depth(self, one: BookingFacts) -> int:
         """How many reschedules lie before a booking."""
         depth = 0
-        ring: set[str | None] = {one.invitee_id}
-        passed = set(ring)
+        passed = ring = {one.invitee_id or ""}
         while ring := {old for old, new in self.facts.edges if new in ring} - passed:
             depth, passed = depth + 1, passed | ring
         return depth
@@ -337,13 +335,13 @@ class Reading:
         return any(not d.closed for d in self.facts.disputes if d.payment_intent_id == paid.payment_intent_id)
 
     def held(self, intent: IntentFacts) -> bool:
-        """Whether an open dispute forbids a refund: each but an inquiry that staff knew of when they asked, and that
-        Stripe lets us refund (R15, R16)."""
-        disputes = [d for d in self.facts.disputes if d.payment_intent_id == intent.target and not d.closed]
-        return any(
-            intent.automatic or not (d.inquiry and d.refundable and d.recorded_at and intent.created_at >= d.recorded_at)
-            for d in disputes
-        )
+        """Whether an open dispute forbids a refund (R15). Staff may refund an inquiry that they knew of (R16)."""
+        for d in self.facts.disputes:
+            known = d.recorded_at is not None and intent.created_at >= d.recorded_at
+            allowed = d.inquiry and d.refundable and known and not intent.automatic
+            if d.payment_intent_id == intent.target and not d.closed and not allowed:
+                return True
+        return False
 
     def blocked(self, paid: PaymentFacts) -> bool:
         """A dispute over it was lost, and Stripe does not let the rest be refunded."""

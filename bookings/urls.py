@@ -1,9 +1,6 @@
-from django.urls import path, register_converter
+from django.urls import path
 
-from api.ids import IdConverter
 from bookings import views
-
-register_converter(IdConverter, "id")
 
 urlpatterns = [
     path("scheduling/session-types", views.SessionTypes.as_view({"get": "list"}), name="session-types"),

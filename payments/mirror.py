@@ -89,6 +89,11 @@ def stale_objects() -> QuerySet[MirrorMark]:
     return MirrorMark.objects.filter(stale=True).order_by("seen_at")
 
 
+def give_up(object_id: str) -> None:
+    """Stripe knows no such object (any more): our copy stays as it is, and nobody reads it again."""
+    MirrorMark.objects.filter(object_id=object_id).update(stale=False)
+
+
 def use_configured_account() -> None:
     """Make dj-stripe take STRIPE_ACCOUNT_ID as the owner of all it stores, and no owner while that is not set.
 

@@ -187,6 +187,22 @@ def read_dispute(dispute_id: str) -> DisputeSeen:
     return _call(lambda client: client.v1.disputes.retrieve(dispute_id), parse_dispute)
 
 
+READERS: dict[str, Callable[[stripe.StripeClient], Callable[[str], stripe.StripeObject]]] = {
+    "balance_transaction": lambda client: client.v1.balance_transactions.retrieve,
+    "payment_intent": lambda client: client.v1.payment_intents.retrieve,
+    "charge": lambda client: client.v1.charges.retrieve,
+    "refund": lambda client: client.v1.refunds.retrieve,
+    "dispute": lambda client: client.v1.disputes.retrieve,
+    "checkout.session": lambda client: client.v1.checkout.sessions.retrieve,
+}
+"""What `read_object` can read, by Stripe's `object`."""
+
+
+def read_object(kind: str, object_id: str) -> JSONObject:
+    """An object as Stripe has it now, all of it and as it came: for the copy that staff read (`mirror.py`)."""
+    return _call(lambda client: READERS[kind](client)(object_id), dict)
+
+
 def find_checkout(intent_id: str, created_after: datetime) -> CheckoutSeen | None:
     """The session that was opened for this intent of ours (`metadata.intent`), or None if there is none.
 

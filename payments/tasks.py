@@ -5,16 +5,17 @@ import logging
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
-from api.calling import CallFailed
+from api.calling import CallFailed, Refused
 from bookings.locked import Cause
 from bookings.models import BookingFlow
-from payments import acting, placing
+from payments import acting, mirror, placing, stripe_api
 from payments.jobs import ACT, LOST_CONNECTIONS, PLACE, knock
 from payments.settlement import settled_flow
 
 logger = logging.getLogger(__name__)
 
 MOST_PER_SWEEP = 200
+MOST_REREAD = 20
 
 
 @app.task(name=ACT, retry=LOST_CONNECTIONS)
@@ -41,6 +42,23 @@ def sweep(timestamp: int) -> None:
         knock(ACT, intent_id, intent_id=intent_id)
     for invitee_id in placing.due_unplaced(now, MOST_PER_SWEEP):
         knock(PLACE, invitee_id, invitee_id=invitee_id)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="payments.reread", queueing_lock="payments.reread", retry=LOST_CONNECTIONS)
+def reread(timestamp: int) -> None:
+    """Read again what the mirror could not tell the newest state of, a few objects at a time."""
+    for mark in mirror.stale_objects()[:MOST_REREAD]:
+        asked_at = timezone.now()
+        try:
+            obj = stripe_api.read_object(mark.kind, mark.object_id)
+        except Refused as refusal:
+            logger.warning("%s could not be read for the mirror: %s", mark.object_id, refusal.status)
+            mirror.give_up(mark.object_id)
+        except CallFailed:
+            return  # Stripe is away; next time
+        else:
+            mirror.mirror_object(obj, asked_at)
 
 
 @app.task(name="payments.sweep_now")

@@ -106,9 +106,7 @@ def test_B3_an_ended_flow_whose_booking_was_never_seen():
 
 
 def test_B3_an_ended_flow_whose_event_is_gone():
-    assert verdicts(booking(gone=True), decision=ended())["bk_A"] == BookingVerdict(
-        "B3", BookingStatus.CANCELLED, GONE
-    )
+    assert verdicts(booking(gone=True), decision=ended())["bk_A"] == BookingVerdict("B3", BookingStatus.CANCELLED, GONE)
 
 
 def test_B3_an_ended_flow_whose_session_began_before_the_cancel_went_through():

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
@@ -95,9 +95,7 @@ def test_the_tier_of_the_longest_notice_that_is_met_counts():
     assert tier_percent((), 72 * HOUR) == 0
 
 
-@pytest.mark.parametrize(
-    ("notice", "percent"), [(24 * HOUR, 100), (24 * HOUR - SECOND, 50), (12 * HOUR - SECOND, 0)]
-)
+@pytest.mark.parametrize(("notice", "percent"), [(24 * HOUR, 100), (24 * HOUR - SECOND, 50), (12 * HOUR - SECOND, 0)])
 def test_moving_the_date_does_not_dodge_the_window(notice, percent):
     """The tier of the start that was left, at the time the next invitee was made (not when we heard of it)."""
     second = booking("B", created_at=START - notice, recorded_at=START, start=START + 30 * DAY)
@@ -111,7 +109,7 @@ def test_the_smallest_tier_of_a_long_chain_counts_in_any_order_of_hearing():
     names = "ABCDE"
     chain = [booking(name, start=START + n * DAY, created_at=T0 + n * HOUR) for n, name in enumerate(names)]
     chain[3] = booking("D", start=START + 3 * DAY, created_at=START + 2 * DAY - 13 * HOUR)  # C left 13 h before
-    edges = [moved(*pair) for pair in zip(names, names[1:], strict=False)]
+    edges = [moved(*pair) for pair in pairwise(names)]
     for order in permutations(chain):
         at = START + 2 * DAY
         end = decide(flow(*order, *edges, *paid(), cancel_asked=asked(at)), at).decision
