@@ -13,6 +13,7 @@ from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooB
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from procrastinate.exceptions import ConnectorException
 from rest_framework import exceptions as drf
 
 logger = logging.getLogger(__name__)
@@ -234,7 +235,7 @@ def as_api_error(exception: Exception) -> ApiError:
             return PayloadTooLarge()
         case SuspiciousOperation() | BadRequest() | MultiPartParserError() | UnreadablePostError():
             return InvalidRequest()
-        case OperationalError() | InterfaceError():
+        case OperationalError() | InterfaceError() | ConnectorException():
             # The database is away, restarting or overloaded: nothing is known to be wrong with the request.
             return ServiceUnavailable()
         case _:

@@ -154,6 +154,9 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["api.json.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["api.renderers.ExactJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "api.negotiation.ContentNegotiation",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is no method of ours
+    "URL_FORMAT_OVERRIDE": None,  # `?format=` means nothing
     "EXCEPTION_HANDLER": "api.errors.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -209,6 +212,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        "django": {"handlers": []},  # its own handler would write every line a second time
         "procrastinate": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
     },

@@ -5,11 +5,13 @@ from datetime import datetime
 from django.db import InterfaceError, OperationalError
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 ACT = "payments.act"
 PLACE = "payments.place"
-LOST_CONNECTIONS = RetryStrategy(max_attempts=10, linear_wait=1, retry_exceptions=[OperationalError, InterfaceError])
+LOST_CONNECTIONS = RetryStrategy(
+    max_attempts=10, linear_wait=1, retry_exceptions=[OperationalError, InterfaceError, ConnectorException]
+)
 """A job is tried again only if the database was away; anything else is kept on the row that it looks at."""
 
 

@@ -21,7 +21,7 @@ def stale(kind: str, object_id: str) -> MirrorMark:
 def test_a_stale_object_is_read_and_is_stale_no_more(settings):
     charge = fixture("charge")
     mark = stale("charge", charge["id"])
-    responses.get(f"{settings.STRIPE_API_BASE}/v1/charges/{refund['id']}", json=charge)
+    responses.get(f"{settings.STRIPE_API_BASE}/v1/charges/{charge['id']}", json=charge)
     reread(timestamp=0)
     mark.refresh_from_db()
     assert (mark.stale, mark.event_id) == (False, "")
