@@ -261,12 +261,17 @@ def _call(
         max_network_retries=0,
         http_client=Transport(deadline),
     )
+
+    def call_once() -> stripe.StripeObject:
+        try:
+            return ask(client)
+        except stripe.StripeError as error:
+            raise Unknown("Stripe's answer is not JSON") from error
+
     try:
-        answer = with_retries(lambda: ask(client), tries=TRIES, first_wait=FIRST_WAIT, deadline=deadline)
+        answer = with_retries(call_once, tries=TRIES, first_wait=FIRST_WAIT, deadline=deadline)
     except NotAgain as final:
         raise final.failure from None
-    except stripe.StripeError as error:
-        raise Unknown("Stripe's answer is not JSON") from error
     try:
         # Of a body that is JSON but no object, the SDK hands on what it is.
         return read(answer.to_dict() if isinstance(answer, stripe.StripeObject) else answer)

@@ -19,10 +19,14 @@ TICK_SECONDS = 0.5
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Writes no line for each request."""
+    """Writes no line for each request, and reads no more from a connection that was cut."""
 
     def log_request(self, *_args: Any, **_kwargs: Any) -> None:
         """Nothing."""
+
+    def connection_dropped(self, *_args: Any, **_kwargs: Any) -> None:
+        """The caller has gone, or `faults.cut_connection` sent it away."""
+        self.close_connection = True
 
 
 @contextmanager

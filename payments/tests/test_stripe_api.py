@@ -383,9 +383,16 @@ def test_redirects_are_not_followed(wire, waits, status):
     assert {urlsplit(call.request.url).hostname for call in wire.calls} == {"stripe.example"}
 
 
-@pytest.mark.parametrize(
-    "body", ["", "{", "[1]", "null", '"re_1"', "{}", json.dumps({"object": "refund", "id": "re_1"})]
-)
+@pytest.mark.parametrize("body", ["", "{"])
+def test_an_answer_that_is_not_json_is_asked_for_again(wire, waits, body):
+    wire.post(REFUNDS, body=body)
+    with pytest.raises(Unknown):
+        create_refund()
+    assert len(wire.calls) == 5
+    assert len({call.request.headers["Idempotency-Key"] for call in wire.calls}) == 1
+
+
+@pytest.mark.parametrize("body", ["[1]", "null", '"re_1"', "{}", json.dumps({"object": "refund", "id": "re_1"})])
 def test_an_answer_that_cannot_be_read_is_unknown(wire, waits, body):
     wire.post(REFUNDS, body=body)
     with pytest.raises(Unknown):

@@ -41,8 +41,8 @@ class LocalStripe:
 def local_stripe(
     state: State, faults: Faults, *, secret_key: str = DEFAULT_KEY, webhook_secret: str = ""
 ) -> LocalStripe:
-    """A Stripe with these books. `webhook_secret` is the secret of the first webhook endpoint that is made."""
-    events = Events(state, faults, first_secret=webhook_secret)
+    """A Stripe with these books. `webhook_secret` is the secret of every webhook endpoint that is made; else each has its own."""
+    events = Events(state, faults, webhook_secret=webhook_secret)
     ledger = Ledger(state, events)
     app = Flask(__name__)
     app.register_blueprint(api(ledger, Keys(state, faults), secret_key))

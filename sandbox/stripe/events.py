@@ -11,11 +11,11 @@ from sandbox.stripe.errors import no_such
 
 
 class Events:
-    """Writes events and posts them. `first_secret` is given to the first webhook endpoint that is made."""
+    """Writes events and posts them. `webhook_secret` is given to every webhook endpoint that is made."""
 
-    def __init__(self, state: State, faults: Faults, *, first_secret: str = "") -> None:
+    def __init__(self, state: State, faults: Faults, *, webhook_secret: str = "") -> None:
         self._state = state
-        self._first_secret = first_secret
+        self._webhook_secret = webhook_secret
         self.courier = Courier(state, faults, headers=self._headers, settled=self._settled)
 
     def emit(self, kind: str, about: Json, *, request: Json, previous: Json | None = None) -> Json:
@@ -51,8 +51,7 @@ class Events:
 
     def create_endpoint(self, asked: Json) -> Json:
         """A new webhook endpoint, with its secret: the only time that the secret is told."""
-        first = not self._state.table("endpoint_secret")
-        secret = self._first_secret if first and self._first_secret else self._state.new_id("whsec_", 32)
+        secret = self._webhook_secret or self._state.new_id("whsec_", 32)
         endpoint = shapes.webhook_endpoint(self._state.new_id("we_1"), created=int(self._state.now()), asked=asked)
         self._endpoints[endpoint["id"]] = endpoint
         self._state.table("endpoint_secret")[endpoint["id"]] = {"secret": secret}

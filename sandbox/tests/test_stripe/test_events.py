@@ -176,8 +176,7 @@ def test_an_endpoint_can_be_read_changed_turned_off_and_deleted(house: House, bo
     assert "secret" not in house.get(path)
     assert [one.id for one in endpoints.list().data] == [made["id"]]
     second = house.listen(box, "charge.succeeded")
-    assert second["secret"].startswith("whsec_")
-    assert second["secret"] != SECRET
+    assert second["secret"] == SECRET, "the secret that was configured is every endpoint's"
     house.post(f"/v1/webhook_endpoints/{second['id']}", {"disabled": "true"})
     assert endpoints.update(made["id"], {"enabled_events": ["refund.created"]}).enabled_events == ["refund.created"]
     house.paid()

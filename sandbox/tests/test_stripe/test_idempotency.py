@@ -114,7 +114,7 @@ def test_a_failure_at_the_door_leaves_the_key_free(house: House, fault: str):
 
 
 @pytest.mark.parametrize("fault", ["reset_after", "garble"])
-def test_an_answer_that_was_lost_comes_with_the_same_key(house: House, fault: str):
+def test_an_answer_that_was_lost_comes_with_the_same_key(house: House, fault: str, capfd: pytest.CaptureFixture[str]):
     house.control("faults", next=[{"method": "POST", "do": fault}])
     with pytest.raises(requests.RequestException):
         house.call("POST", SESSIONS, TALK, key="k")
@@ -122,6 +122,7 @@ def test_an_answer_that_was_lost_comes_with_the_same_key(house: House, fault: st
     again = house.call("POST", SESSIONS, TALK, key="k")
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (200, "true")
     assert sessions_made(house) == 1
+    assert capfd.readouterr().err == "", "a fault that was asked for is no error of the server"
 
 
 def test_without_a_key_every_call_is_a_new_one(house: House):
