@@ -43,23 +43,19 @@ def place(invitee: Invitee, cause: Cause, *, no_show_at: datetime | None = None)
     "" means that it was kept unplaced. `no_show_at` is Calendly's time of no-show news. Raises NotOurs, and what
     `bookings.calendly_api` raises.
     """
-    known_flow = _flow_of_chain(invitee)
-    if known_flow and invitee.no_show is not None and no_show_at:
-        with settled_flow(known_flow, cause) as flow:
-            record_no_show(flow, invitee.invitee_id, no_show=invitee.no_show, at=no_show_at)
-        return known_flow
     invitee = completed(invitee)
-    session_type = _session_type(invitee)
+    known_flow = _flow_of_chain(invitee)
     if known_flow:
-        return _record(known_flow, invitee, cause)
+        return _record(known_flow, invitee, cause, no_show_at=no_show_at)
+    session_type = _session_type(invitee)
     if session_type is None and invitee.old_invitee_id is None:
         raise NotOurs("the event type is not mapped")
     for flow_id in _offered_flows(invitee, session_type):
         try:
-            return _record(flow_id, invitee, cause, first=True)
+            return _record(flow_id, invitee, cause, no_show_at=no_show_at, first=True)
         except _BelongsElsewhere:
             with transaction.atomic():
-                return _record(_own_flow(flow_id, invitee), invitee, cause)
+                return _record(_own_flow(flow_id, invitee), invitee, cause, no_show_at=no_show_at)
     _keep_unplaced(invitee)
     return ""
 
@@ -74,6 +70,7 @@ def completed(invitee: Invitee) -> Invitee:
             flow_id=read.flow_id or invitee.flow_id,
             cancellation=read.cancellation or cancellation,
             rescheduled=read.rescheduled or invitee.rescheduled,
+            no_show=invitee.no_show,
             scheduled_event=event,
         )
     if event is None or event.event_type_id is None or event.start is None or event.end is None:
@@ -108,11 +105,15 @@ def _offered_flows(invitee: Invitee, session_type: SessionType | None) -> list[s
     return claimed if len(claimed) == 1 else []
 
 
-def _record(flow_id: str, invitee: Invitee, cause: Cause, *, first: bool = False) -> str:
+def _record(
+    flow_id: str, invitee: Invitee, cause: Cause, *, no_show_at: datetime | None = None, first: bool = False
+) -> str:
     with settled_flow(flow_id, cause) as flow:
         if first and not _may_join(flow, invitee):
             raise _BelongsElsewhere
         record_invitee(flow, invitee)
+        if invitee.no_show is not None and no_show_at:
+            record_no_show(flow, invitee.invitee_id, no_show=invitee.no_show, at=no_show_at)
     UnplacedInvitee.objects.filter(pk=invitee.invitee_id).delete()
     return flow_id
 

@@ -28,14 +28,13 @@ def record_checkout(
     An end state stays. One seen complete and paid records its payment in the same transaction.
     """
     row = Checkout.objects.filter(session_id=seen.session_id).first()
+    before = values(row) if row else {}
     if row is None:
         row = Checkout(session_id=seen.session_id, flow=flow.row, recorded_at=flow.now, expires_at=seen.expires_at)
         row.intent = _own_intent(flow, IntentKind.OPEN_CHECKOUT, seen.metadata)
         if row.intent and Checkout.objects.filter(intent=row.intent).exists():
             row.intent = None
         row.amount_minor, row.currency = seen.amount_total_minor, seen.currency
-        flow.save(row, "Stripe: a checkout is open" if seen.status == CheckoutStatus.OPEN else "Stripe: a checkout")
-    before = values(row)
     if row.status == CheckoutStatus.OPEN and seen.status in list(CheckoutStatus):
         row.status = CheckoutStatus(seen.status)
         row.url = seen.url or row.url
@@ -44,11 +43,11 @@ def record_checkout(
     row.paid = row.paid or seen.payment_status == "paid" or async_result is AsyncResult.SUCCEEDED
     row.async_result = row.async_result or async_result
     row.payment_intent_id = row.payment_intent_id or seen.payment_intent_id or ""
-    if before != values(row):
-        flow.save(row, f"Stripe: the checkout is {row.async_result or ('paid' if row.paid else row.status)}")
-    if read:
-        row.read_at = flow.now
-        flow.save(row)
+    new = before != values(row)
+    row.read_at = flow.now if read else row.read_at
+    if new or read:
+        stands = row.async_result or ("paid" if row.paid else row.status)
+        flow.save(row, f"Stripe: the checkout is {stands}" if new else "")
     if row.intent:
         close_intent(flow, row.intent, Outcome.DONE)
     if seen.payment:
@@ -75,14 +74,13 @@ def record_payment(
         row.intent = intent or _own_intent(flow, IntentKind.OPEN_CHECKOUT, seen.metadata)
     if seen.from_charge and seen.captured_at and seen.captured_minor:
         row.captured_at, row.provisional = seen.captured_at, False
-    elif row.captured_at is None and row.captured_minor:
-        row.captured_at = happened_at or flow.now
+    elif row.provisional and row.captured_minor:
+        # The earliest event that told of it, in whatever order they came.
+        row.captured_at = min(row.captured_at or flow.now, happened_at or flow.now)
+    row.read_at = flow.now if read else row.read_at
     if before != values(row):
         took = before["captured_minor"] != row.captured_minor
         flow.save(row, f"Stripe: {row.captured_minor} {row.currency} (minor units) captured" if took else "")
-    if read:
-        row.read_at = flow.now
-        flow.save(row)
     return row
 
 
