@@ -73,13 +73,14 @@ class Scheduling(ViewSet):
     def initiate(self, request: Request) -> Response:
         """`POST initiate-booking`: a flow with its snapshot, and the link that carries its id."""
         body = _checked(InitiateBookingSerializer, request)
-        client = who.client_for(who.user_of(request), body.get("clientId"))
         session_types = SessionType.objects.select_related("policy").filter(active=True)
         session_type = session_types.filter(pk=body["sessionTypeId"]).first()
         if session_type is None:
             raise NotFound("There is no such session type.")
         if session_type.builder_id != body["builderProfileId"]:
             raise InvalidRequest(details={"fields": {"builderProfileId": ["Not the builder of this session type."]}})
+        # Last, for it may make a client: a request that is refused writes nothing.
+        client = who.client_for(who.user_of(request), body.get("clientId"))
         flow = begin_flow(session_type, client, now=timezone.now(), utm=body.get("utmParams"))
         return Response(
             {

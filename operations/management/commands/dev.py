@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +63,10 @@ def run_everything(processes: Supervisor) -> None:
             processes.watch("database", database.start())
         at_the_end.callback(processes.stop)
 
-        # Where everything is.
-        given = os.environ.get("PORT")
-        port = at_the_end.enter_context(
-            reserved_port(settings.HOST, int(given), tries=1) if given else reserved_port(settings.HOST, 8000)
-        )
+        port, providers = take_ports(at_the_end)
         host = LOOPBACK if settings.HOST == "0.0.0.0" else settings.HOST  # noqa: S104
         ours = {"PORT": str(port), "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://{host}:{port}"}
-        providers: dict[str, int] = {}
-        if sandbox_is_wanted():
-            providers["calendly"] = at_the_end.enter_context(reserved_port(LOOPBACK, 8001))
-            providers["stripe"] = at_the_end.enter_context(reserved_port(LOOPBACK, 8002))
+        if providers:
             ours |= sandbox_environment(providers["calendly"], providers["stripe"], kept_keys())
         environment = os.environ | ours
         at_the_end.callback(RUN_ENV.unlink, missing_ok=True)
@@ -80,23 +74,40 @@ def run_everything(processes: Supervisor) -> None:
 
         processes.say("Preparing the database.")
         processes.run("migrate", [*MANAGE, "migrate", "--verbosity", "0"], environment)
-        for provider, at in providers.items():
-            processes.start(provider, sandbox(provider, at, settings.VAR_DIR / f"sandbox-{provider}.json"), environment)
-        everywhere = providers.values()
-        complaint = "The sandbox does not answer."
-        processes.wait_until(lambda: all(listens(LOOPBACK, at) for at in everywhere), READY_SECONDS, complaint)
-        if settings.DEBUG:
-            processes.run("demo", [*MANAGE, "load_demo"], environment)
         if providers:
-            processes.run("webhooks", [*MANAGE, "setup_webhooks"], environment)
+            start_sandbox(processes, providers, environment)
         processes.start("web", web_server(settings.HOST, port, settings.WEB_WORKERS), environment)
         for _ in range(settings.WORKERS):
             processes.start("worker", WORKER, environment)
         processes.wait_until(lambda: is_healthy(host, port), READY_SECONDS, "The web server does not answer /healthz.")
 
-        processes.say(where_to_look(ours, demo=settings.DEBUG))
+        processes.say(where_to_look(ours))
         processes.say("Slotpay is ready")
         processes.wait()
+
+
+def take_ports(until_the_end: ExitStack) -> tuple[int, dict[str, int]]:
+    """The web server's port, and those of the sandbox's two providers unless it is off."""
+    given = os.environ.get("PORT")
+    web = reserved_port(settings.HOST, int(given), tries=1) if given else reserved_port(settings.HOST, 8000)
+    port = until_the_end.enter_context(web)
+    providers = {"calendly": 8001, "stripe": 8002} if sandbox_is_wanted() else {}
+    return port, {name: until_the_end.enter_context(reserved_port(LOOPBACK, at)) for name, at in providers.items()}
+
+
+def start_sandbox(processes: Supervisor, providers: dict[str, int], environment: dict[str, str]) -> None:
+    """Start both providers, tell them where our webhooks are, and load the demo data, which names their event types.
+
+    Demo data exist only beside the sandbox and with DEBUG on, because their passwords are public.
+    """
+    for name, port in providers.items():
+        processes.start(name, sandbox(name, port, settings.VAR_DIR / f"sandbox-{name}.json"), environment)
+    for name, port in providers.items():
+        complaint = f"The sandbox's {name} does not answer."
+        processes.wait_until(partial(listens, LOOPBACK, port), READY_SECONDS, complaint)
+    processes.run("webhooks", [*MANAGE, "setup_webhooks"], environment)
+    if settings.DEBUG:
+        processes.run("demo", [*MANAGE, "load_demo"], environment)
 
 
 def forget_an_earlier_run() -> None:
@@ -146,13 +157,13 @@ def is_healthy(host: str, port: int) -> bool:
         connection.close()
 
 
-def where_to_look(ours: dict[str, str], *, demo: bool) -> str:
+def where_to_look(ours: dict[str, str]) -> str:
     """What the person at the terminal wants to know."""
     url = ours["PUBLIC_URL"]
     lines = ["", f"  API       {url}/api/scheduling/session-types", f"  Admin     {url}/admin/"]
     if "CALENDLY_API_BASE" in ours:
         lines += [f"  Sandbox   {ours['CALENDLY_API_BASE']} (Calendly), {ours['STRIPE_API_BASE']} (Stripe)"]
-    if demo:
-        lines += ["  Client    client@example.com, password slotpay-client"]
-        lines += ["  Staff     staff@example.com, password slotpay-staff"]
+        if settings.DEBUG:
+            lines += ["  Client    client@example.com, password slotpay-client"]
+            lines += ["  Staff     staff@example.com, password slotpay-staff"]
     return "\n".join([*lines, ""])
