@@ -100,7 +100,6 @@ def decision(r: Reading) -> Decision | None:
     if (
         r.hold_over
         and not tip.cancelled
-        and not tip.rescheduled
         and not (tip.end and r.now >= tip.end)
         and (r.captured < r.due or not tip.seen)
         and not r.unresolved
@@ -253,7 +252,7 @@ def attentions(r: Reading) -> Iterator[tuple[AttentionKind, str]]:
     """What a person must look at, as (kind, object id). Each closes by itself when it no longer holds."""
     facts, now, flow = r.facts, r.now, r.facts.id
     for paid in facts.payments:
-        if paid.captured and not paid.intent_id and paid in r.unresolved:
+        if paid in r.unresolved and not paid.intent_id:
             yield AttentionKind.UNMATCHED_PAYMENT, paid.payment_intent_id
         elif paid in r.unresolved:
             yield AttentionKind.AMOUNT_MISMATCH, paid.payment_intent_id
@@ -270,7 +269,7 @@ def attentions(r: Reading) -> Iterator[tuple[AttentionKind, str]]:
             yield AttentionKind.UNPAID_SESSION, one.id
     if any(now >= heard_at + PATIENCE for heard_at in r.unread_ancestors.values()):
         yield AttentionKind.CHAIN_INCOMPLETE, flow
-    if len(r.live_tips) > 1 or any(now >= claim.recorded_at + PATIENCE for claim in r.claims):
+    if len(r.live_tips) > 1:
         yield AttentionKind.SEVERAL_TIPS, flow
     if r.paid_unseen_since and now >= r.paid_unseen_since + PATIENCE:
         yield AttentionKind.PAID_UNSEEN, flow
@@ -311,7 +310,7 @@ def _refund_attentions(r: Reading) -> Iterator[tuple[AttentionKind, str]]:
     for refund in r.facts.refunds:
         if refund.pending and r.now >= refund.recorded_at + SLOW_REFUND:
             yield AttentionKind.REFUND_SLOW, refund.refund_id
-    if r.captured and r.due and r.kept <= 0 and r.external(r.matching) and not r.facts.decision and r.live_tips:
+    if r.due and r.kept <= 0 and r.external(r.matching) and not r.facts.decision and r.live_tips:
         yield AttentionKind.EXTERNAL_FULL_REFUND, r.facts.id
 
 
@@ -328,7 +327,6 @@ def _instants(r: Reading) -> Iterator[datetime]:
         if one.left_at and r.awaits_successor(one):
             yield one.left_at + PATIENCE
     yield from (heard_at + PATIENCE for heard_at in r.unread_ancestors.values())
-    yield from (claim.recorded_at + PATIENCE for claim in r.claims)
     if r.paid_unseen_since:
         yield r.paid_unseen_since + PATIENCE
     reads = [r.next_read(checkout) for checkout in facts.checkouts]

@@ -85,15 +85,9 @@ class Reading:
         return one.start is not None and self.now >= one.start
 
     @cached_property
-    def claims(self) -> list[BookingFacts]:
-        """Bookings of which only the client spoke, beside one that Calendly knows. They move no policy window."""
-        return [one for one in self.facts.bookings if not one.seen and self._seen]
-
-    @cached_property
     def tips(self) -> list[BookingFacts]:
         """The bookings that nothing followed."""
-        followed = self._left_invitees
-        return [one for one in self.facts.bookings if one.invitee_id not in followed and one not in self.claims]
+        return [one for one in self.facts.bookings if one.invitee_id not in self._left_invitees]
 
     @cached_property
     def only_tip(self) -> BookingFacts | None:
@@ -111,7 +105,7 @@ class Reading:
     @cached_property
     def current(self) -> BookingFacts | None:
         """The booking whose start counts: the tip, the newest if there are several."""
-        candidates = self.live_tips or self.tips or self._seen.values()
+        candidates = self.live_tips or self.tips or self.facts.bookings
         return max(candidates, key=lambda one: (one.created_at or one.recorded_at, one.id), default=None)
 
     @cached_property

@@ -6,7 +6,7 @@ Saying a thing twice, or after another, ends the same. All take the locked flow.
 from datetime import datetime
 
 from bookings.invitees import Cancellation, Invitee, ScheduledEvent
-from bookings.locked import LockedFlow
+from bookings.locked import LockedFlow, values
 from bookings.models import Booking, RescheduleEdge
 
 
@@ -56,14 +56,18 @@ def _fill(booking: Booking, invitee: Invitee) -> bool:
             "end": event.end,
             "location": event.location,
         }
-    new = {name: value for name, value in told.items() if value and not getattr(booking, name)}
-    for name, value in new.items():
-        setattr(booking, name, value)
+    new = False
+    for name, value in told.items():
+        known = getattr(booking, name)
+        # Of several answers in one (a location, the tracking) each is taken when it is first given.
+        value = {**value, **known} if isinstance(value, dict) else known or value
+        if value and value != known:
+            setattr(booking, name, value)
+            new = True
     shared = bool(event and event.active_invitees and event.active_invitees > 1)
     if shared and not booking.shared:
-        booking.shared = True
-        return True
-    return bool(new)
+        booking.shared = new = True
+    return new
 
 
 def _record_cancelled(flow: LockedFlow, booking: Booking, cancellation: Cancellation, *, rescheduled: bool) -> None:
@@ -71,12 +75,14 @@ def _record_cancelled(flow: LockedFlow, booking: Booking, cancellation: Cancella
     if rescheduled and not booking.rescheduled:
         booking.rescheduled = True
         flow.save(booking, "Calendly: the booking was rescheduled")
-    if booking.cancelled_at is None:
-        booking.cancelled_at = cancellation.at or flow.now
-        booking.cancelled_by = cancellation.by[:255]
-        booking.canceler_type = cancellation.canceler_type[:20]
-        booking.cancel_reason = cancellation.reason
-        flow.save(booking, f"Calendly: cancelled by {cancellation.by or cancellation.canceler_type or 'somebody'}")
+    first, known = booking.cancelled_at is None, values(booking)
+    booking.cancelled_at = booking.cancelled_at or cancellation.at or flow.now
+    booking.cancelled_by = booking.cancelled_by or cancellation.by[:255]
+    booking.canceler_type = booking.canceler_type or cancellation.canceler_type[:20]
+    booking.cancel_reason = booking.cancel_reason or cancellation.reason
+    if known != values(booking):
+        who = booking.cancelled_by or booking.canceler_type or "somebody"
+        flow.save(booking, f"Calendly: cancelled by {who}" if first else "Calendly: more is known of the cancellation")
 
 
 def record_reschedule(flow: LockedFlow, old_invitee_id: str, new_invitee_id: str) -> None:

@@ -51,7 +51,7 @@ def their_booking(user: User, booking_id: str) -> Booking:
     """A booking that this user may act on, with its flow. Raises BookingNotFound, for unknown and foreign alike."""
     bookings = Booking.objects.select_related("flow__client", "flow__session_type")
     booking = bookings.filter(pk=booking_id).first()
-    if not _is_theirs(user, booking and booking.flow) or booking is None:
+    if not _is_theirs(user, booking.flow if booking else None) or booking is None:
         raise BookingNotFound
     return booking
 

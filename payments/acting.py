@@ -17,8 +17,10 @@ from bookings import calendly_api
 from bookings.facts import CheckoutStatus, IntentKind, Outcome
 from bookings.locked import Cause, LockedFlow
 from bookings.models import Intent
+from bookings.quantities import Reading
 from bookings.records import record_event, record_gone, record_invitee
 from payments import jobs, stripe_api
+from payments.loading import flow_facts
 from payments.models import Checkout, Payment
 from payments.records import close_intent, record_checkout, record_dispute, record_payment, record_refund
 from payments.settlement import settle, settled_flow
@@ -32,6 +34,8 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 """Between attempts; each attempt has the contract's tries inside it."""
 SHORTEST_CHECKOUT = timedelta(minutes=30)
 """Stripe's own bound: a checkout that ends sooner is refused, so it is planned anew."""
+KEY_OF_OTHER_WORDS = "idempotency_error"
+"""Stripe's word for a key under which we asked differently before (a setting changed since): perhaps that was done."""
 OLD_VIEW = ("charge_already_refunded", "charge_disputed", "amount_too_large", "refund_amount_too_large")
 """Stripe's codes for refunds that show that we had not heard everything."""
 
@@ -79,6 +83,10 @@ def make_call(intent: Intent, deadline: Deadline | None = None) -> CallFailed | 
     try:
         CALLS[IntentKind(intent.kind)](intent, deadline)
     except Refused as refusal:
+        if refusal.code == KEY_OF_OTHER_WORDS:
+            failure = Unknown(refusal.message, replayed=True, status=refusal.status, code=refusal.code)
+            _try_later(intent, failure)
+            return failure
         logger.warning("%s %s was refused: %s %s", intent.kind, intent.id, refusal.status, refusal.code)
         with _answer(intent) as flow:
             close_intent(flow, _fresh(intent), Outcome.REJECTED, f"{refusal.code}: {refusal.message}")
@@ -134,8 +142,8 @@ def _try_later(intent: Intent, failure: CallFailed) -> None:
         pause = min(FIRST_PAUSE * 2 ** min(row.attempts, 10), LONGEST_PAUSE)
         if isinstance(failure, Unavailable):
             pause = timedelta(seconds=failure.retry_after) if failure.retry_after else pause
-            if row.attempts == 0:
-                row.started_at = None  # nothing was done yet, so it may still be withdrawn
+            if row.started_at and row.lease_until == row.started_at + LEASE:
+                row.started_at = None  # begun with this lease and not done: it may still be withdrawn
         row.attempts += 1
         row.key_spent = row.key_spent or (isinstance(failure, Unknown) and failure.replayed)
         row.lease_until, row.next_at, row.note = None, flow.now + pause, failure.message[:500]
@@ -156,7 +164,7 @@ def _key_is_over(intent: Intent) -> bool:
 
 
 def _new_key(intent: Intent) -> None:
-    """The look-up found nothing made under the old key."""
+    """Nothing was made under the old key, or making it twice does no harm."""
     intent.key_number += 1
     intent.key_spent, intent.started_at = False, timezone.now()
     intent.save(update_fields=["key_number", "key_spent", "started_at"])
@@ -196,7 +204,8 @@ def _open_checkout(intent: Intent, deadline: Deadline | None) -> None:
             deadline=deadline,
         )
     except Refused as refusal:
-        if refusal.status != 400 or intent.expires_at > timezone.now() + SHORTEST_CHECKOUT:
+        ends_soon = intent.expires_at <= timezone.now() + SHORTEST_CHECKOUT
+        if refusal.status != 400 or refusal.code == KEY_OF_OTHER_WORDS or not ends_soon:
             raise
         with _answer(intent) as flow:
             _withdrawn(flow, intent, "It would have ended too soon; planned anew")
@@ -221,6 +230,8 @@ def _read_payment(intent: Intent, deadline: Deadline | None) -> None:
 
 
 def _expire_checkout(intent: Intent, deadline: Deadline | None) -> None:
+    if _key_is_over(intent):
+        _new_key(intent)  # with nothing to look up: a session that was expired is refused below, and read
     try:
         seen = stripe_api.expire_checkout(intent.target, idempotency_key=intent.idempotency_key, deadline=deadline)
     except Refused as refusal:
@@ -315,7 +326,16 @@ def _reread_refunds(intent: Intent, refusal: Refused) -> None:
             record_refund(flow, refund)
         for dispute in disputes:
             record_dispute(flow, dispute)
-        _withdrawn(flow, intent, refusal.message)
+        # Withdrawn it is decided on anew; without a reason that we can see, that would go round for ever.
+        outcome = Outcome.WITHDRAWN if _is_explained(flow, intent.target) else Outcome.REJECTED
+        close_intent(flow, _fresh(intent), outcome, refusal.message)
+
+
+def _is_explained(flow: LockedFlow, payment_intent_id: str) -> bool:
+    """Whether we know now why a refund was refused: less is left than was asked for, or a dispute stands against it."""
+    reading = Reading(flow_facts(flow), flow.now)
+    paid = next(one for one in reading.facts.payments if one.payment_intent_id == payment_intent_id)
+    return reading.left(paid) < 0 or reading.dispute_open(paid) or reading.blocked(paid)
 
 
 CALLS: dict[IntentKind, Callable[[Intent, Deadline | None], None]] = {

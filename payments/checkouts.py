@@ -50,20 +50,21 @@ def request_checkout(
     with `details.reason` where there is nothing to pay; PaymentFailed or StripeApiError if Stripe says no or nothing.
     """
     deadline = Deadline(SECONDS_FOR_STRIPE)
-    with settled_flow(booking.flow_id, cause) as flow:
-        verdict = settle(flow)
-        _refuse_unless_payable(flow, booking.id, verdict)
-        live = open_checkouts(flow.id).first()
-        _keep_urls(flow, return_url, cancel_url)
-        intent = None if live else _lease(flow)
-    if live:
-        return live, verdict
-    failure = acting.make_call(intent, deadline) if intent else None
-    while (checkout := open_checkouts(booking.flow_id).first()) is None:
-        if intent or deadline.left() <= GLANCE:
+    while True:
+        with settled_flow(booking.flow_id, cause) as flow:
+            verdict = settle(flow)
+            _refuse_unless_payable(flow, booking.id, verdict)
+            _keep_urls(flow, return_url, cancel_url)
+            checkout = open_checkouts(flow.id).first()
+            intent = None if checkout else _lease(flow)
+        if checkout:
+            return checkout, verdict
+        failure = acting.make_call(intent, deadline) if intent else None
+        if failure or deadline.left() <= GLANCE:
             raise _error_of(failure)
-        time.sleep(GLANCE)  # somebody else is making this very call
-    return checkout, verdict
+        if intent is None:
+            time.sleep(GLANCE)  # somebody else is making this very call
+        # Else it is open now, or would have ended too soon and was planned anew.
 
 
 def _lease(flow: LockedFlow) -> Intent | None:

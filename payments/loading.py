@@ -152,6 +152,7 @@ def _dispute(one: Dispute) -> DisputeFacts:
         inquiry=one.inquiry,
         status=one.status,
         refundable=one.refundable,
+        recorded_at=one.recorded_at,
     )
 
 

@@ -15,7 +15,8 @@ SENTENCES = {
     "paid": "This booking is paid. Nothing is left to do.",
     "free": "There is nothing to pay for this booking.",
     "moved": "This booking was rescheduled. Please use the link of the new one.",
-    "over": "The time to pay for this booking is over, and the slot is free again.",
+    "over": "The time to pay for this booking is over.",
+    "past": "This session is over.",
     "ended": "This booking was cancelled.",
 }
 
@@ -25,8 +26,9 @@ def page_of(booking: Booking, *, problem: str = "", returned: bool = False) -> d
     state = _state(booking, returned=returned)
     flow = booking.flow
     return {
-        "booking": booking,
+        "booking_id": booking.id,
         "name": flow.name,
+        "minutes": flow.duration_minutes,
         "price": f"{money.to_major(flow.price_minor, flow.currency)} {flow.currency}",
         "start": booking.start,
         "state": state,
@@ -44,10 +46,12 @@ def _state(booking: Booking, *, returned: bool) -> str:
         return "moved"
     if booking.status == BookingStatus.CANCELLED or flow.decision_row:
         return "over" if flow.decision_row == "D4" else "ended"
-    if booking.status in (BookingStatus.CONFIRMED, BookingStatus.COMPLETED):
+    if booking.status == BookingStatus.COMPLETED:
+        return "past"
+    if booking.status == BookingStatus.CONFIRMED:
         return "paid" if flow.price_minor else "free"
     if booking.invitee_id is None:
         return "waiting"
-    if flow.hold_ends_at and flow.hold_ends_at <= timezone.now():
+    if any(at and at <= timezone.now() for at in (flow.hold_ends_at, booking.start)):
         return "over"
     return "confirming" if returned and flow.payment_status == PaymentStatus.PENDING else "open"

@@ -37,17 +37,18 @@ def record_checkout(
         row.amount_minor, row.currency = seen.amount_total_minor, seen.currency
     if row.status == CheckoutStatus.OPEN and seen.status in list(CheckoutStatus):
         row.status = CheckoutStatus(seen.status)
-        row.url = seen.url or row.url
         if row.status == CheckoutStatus.COMPLETE:
             row.completed_at = flow.now
     row.paid = row.paid or seen.payment_status == "paid" or async_result is AsyncResult.SUCCEEDED
     row.async_result = row.async_result or async_result
     row.payment_intent_id = row.payment_intent_id or seen.payment_intent_id or ""
+    row.url = row.url or seen.url or ""
     new = before != values(row)
     row.read_at = flow.now if read else row.read_at
-    if new or read:
-        stands = row.async_result or ("paid" if row.paid else row.status)
-        flow.save(row, f"Stripe: the checkout is {stands}" if new else "")
+    if new:
+        flow.save(row, f"Stripe: the checkout is {row.async_result or ('paid' if row.paid else row.status)}")
+    elif read:
+        row.save(update_fields=["read_at"])  # no news, so the flow was not updated
     if row.intent:
         close_intent(flow, row.intent, Outcome.DONE)
     if seen.payment:
@@ -66,21 +67,27 @@ def record_payment(
     """Money that a payment intent took: the most ever seen. The charge's own time wins over an event's."""
     row = _payment(flow, seen.payment_intent_id)
     before = values(row)
-    row.captured_minor = max(row.captured_minor, seen.captured_minor)
-    row.currency = row.currency or seen.currency
-    row.charge_id = row.charge_id or seen.charge_id or ""
+    if seen.charge_id and seen.captured_minor and not row.charge_id:
+        # So far only the session has spoken, and it tells what it asked for, not what was taken.
+        row.captured_minor, row.currency, row.charge_id = seen.captured_minor, seen.currency, seen.charge_id
+    elif seen.charge_id or not row.charge_id:
+        row.captured_minor = max(row.captured_minor, seen.captured_minor)
+        row.currency = row.currency or seen.currency
     row.receipt_url = seen.receipt_url or row.receipt_url
     if row.intent is None:
         row.intent = intent or _own_intent(flow, IntentKind.OPEN_CHECKOUT, seen.metadata)
     if seen.from_charge and seen.captured_at and seen.captured_minor:
         row.captured_at, row.provisional = seen.captured_at, False
-    elif row.provisional and row.captured_minor:
-        # The earliest event that told of it, in whatever order they came.
-        row.captured_at = min(row.captured_at or flow.now, happened_at or flow.now)
+    elif row.provisional and seen.captured_minor and happened_at:
+        # The earliest event that told of it, in whatever order they came. Our own clock has no say in it.
+        row.captured_at = min(row.captured_at or happened_at, happened_at)
+    new = before != values(row)
     row.read_at = flow.now if read else row.read_at
-    if before != values(row):
+    if new:
         took = before["captured_minor"] != row.captured_minor
         flow.save(row, f"Stripe: {row.captured_minor} {row.currency} (minor units) captured" if took else "")
+    elif read:
+        row.save(update_fields=["read_at"])
     return row
 
 
@@ -110,26 +117,28 @@ def record_refund(flow: LockedFlow, seen: RefundSeen) -> Refund | None:
 
 
 def record_dispute(flow: LockedFlow, seen: DisputeSeen) -> Dispute | None:
-    """One dispute: a formal one stays formal, a closed one stays closed. None if it names no payment intent."""
+    """One dispute; its state only moves up in rank (R17). None for one that names no payment intent."""
     if not seen.payment_intent_id:
         return None
-    inquiry = seen.status.startswith("warning_")
-    closed = seen.status in CLOSED_DISPUTES
     row = Dispute.objects.filter(dispute_id=seen.dispute_id).first()
     if row is None:
         payment = _payment(flow, seen.payment_intent_id)
         row = Dispute(dispute_id=seen.dispute_id, payment=payment, recorded_at=flow.now, made_at=seen.created_at)
-        row.inquiry = inquiry
-    elif (row.status in CLOSED_DISPUTES and not closed) or (inquiry and not row.inquiry):
-        return row
     before = values(row)
-    row.inquiry = row.inquiry and inquiry
-    row.status, row.reason, row.refundable = seen.status, seen.reason, seen.is_charge_refundable
-    row.amount_minor, row.currency, row.due_by = seen.amount_minor, seen.currency, seen.due_by
-    row.balance_transactions = seen.balance_transactions
+    if not row.status or _dispute_rank(seen.status) >= _dispute_rank(row.status):
+        row.inquiry = seen.status.startswith("warning_")
+        row.status, row.reason, row.refundable = seen.status, seen.reason, seen.is_charge_refundable
+        row.amount_minor, row.currency, row.due_by = seen.amount_minor, seen.currency, seen.due_by
+    movements = {one["id"]: one for one in [*row.balance_transactions, *seen.balance_transactions]}
+    row.balance_transactions = [movements[one] for one in sorted(movements)]
     if before != values(row):
         flow.save(row, f"Stripe: a dispute is {row.status}")
     return row
+
+
+def _dispute_rank(status: str) -> tuple[bool, bool, bool]:
+    """Formal above inquiry; in each closed above open; of the open ones what the bank has above what we have."""
+    return not status.startswith("warning_"), status in CLOSED_DISPUTES, status.endswith("under_review")
 
 
 def close_intent(flow: LockedFlow, intent: Intent, outcome: Outcome, note: str = "") -> None:

@@ -96,8 +96,8 @@ def pay_return(request: HttpRequest, booking_id: str) -> HttpResponse:
     To the `returnUrl` or `cancelUrl` that was given last, or shows the state here.
     """
     booking = get_object_or_404(Booking.objects.select_related("flow"), pk=booking_id)
-    session_id = request.GET.get("session", "")
-    if Checkout.objects.filter(pk=session_id[:255].replace("\x00", ""), flow_id=booking.flow_id).exists():
+    session_id = request.GET.get("session", "").replace("\x00", "")  # which PostgreSQL refuses
+    if Checkout.objects.filter(pk=session_id, flow_id=booking.flow_id).exists():
         read_again(session_id, _visitor(request))
         booking = Booking.objects.select_related("flow").get(pk=booking_id)
     onward = booking.flow.cancel_url if "left" in request.GET else booking.flow.return_url

@@ -56,7 +56,9 @@ def flow(*things: Thing, **changes: Any) -> FlowFacts:
         event_type_id="et_1",
         edges=frozenset(thing for thing in things if isinstance(thing, tuple)),
     )
-    sorted_things = {name: tuple(one for one in things if isinstance(one, kind)) for name, kind in KINDS.items()}
+    sorted_things: dict[str, Any] = {
+        name: tuple(one for one in things if isinstance(one, kind)) for name, kind in KINDS.items()
+    }
     return replace(base, **sorted_things, **changes)
 
 

@@ -55,7 +55,6 @@ WAITED_FOR = {
         10 * MINUTE,
     ),
     AttentionKind.PAID_UNSEEN: (flow(unseen(), *paid(recorded_at=SINCE), hold=DAY), "bf_1", 10 * MINUTE),
-    AttentionKind.SEVERAL_TIPS: (flow(booking(), unseen(recorded_at=SINCE), *paid()), "bf_1", 10 * MINUTE),
     AttentionKind.CALL_OVERDUE: (
         flow(booking(), opened(outcome=Outcome.OPEN, created_at=SINCE), direct=True),
         "it_open_1",
@@ -92,6 +91,8 @@ def test_a_paid_session_that_ended_needs_nobody():
 def test_paid_and_seen_needs_nobody():
     facts = flow(unseen(), *paid(), hold=DAY)
     assert raised(facts) == {(AttentionKind.PAID_UNSEEN, "bf_1")}
+    again = flow(unseen(), *paid(), *paid(2, at=T0 + 14 * MINUTE), hold=DAY)
+    assert raised(again, T0 + 15 * MINUTE) == {(AttentionKind.PAID_UNSEEN, "bf_1")}
     assert raised(replace(facts, bookings=(booking(),))) == frozenset()
 
 
@@ -113,6 +114,7 @@ def test_a_direct_booking_of_an_unknown_client_is_raised():
     """R40."""
     assert raised(flow(booking(), direct=True, client_known=False, price=0)) == {(AttentionKind.DIRECT_BOOKING, "bf_1")}
     assert raised(flow(booking(), direct=True, price=0)) == frozenset()
+    assert raised(flow(booking(), client_known=False, price=0)) == frozenset()
 
 
 @pytest.mark.parametrize("kind", [IntentKind.OPEN_CHECKOUT, IntentKind.READ_PAYMENT, IntentKind.CANCEL_EVENT])

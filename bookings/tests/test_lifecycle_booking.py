@@ -55,6 +55,7 @@ def test_B1_cancelled_and_rescheduled_is_rescheduled_before_the_successor_is_kno
     left = cancelled(booking(), T0 + HOUR, by_host=by_host, rescheduled=True)
     assert verdicts(left, *paid())["bk_A"] == RESCHEDULED
     assert verdicts(left, *paid(), decision=ended())["bk_A"] == RESCHEDULED
+    assert verdicts(booking(rescheduled=True), *paid())["bk_A"] == CONFIRMED
 
 
 def test_B1_a_chain_ends_the_same_in_any_order_of_hearing():

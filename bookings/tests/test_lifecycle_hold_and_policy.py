@@ -18,6 +18,7 @@ from bookings.tests.facts_builder import (
     SECOND,
     START,
     T0,
+    Thing,
     asked,
     booking,
     cancelled,
@@ -63,13 +64,13 @@ def test_the_hold_counts_anew_after_the_first_reschedule_and_not_after_the_secon
     third = booking("C", recorded_at=T0 + 40 * MINUTE)
     assert decide(flow(first), T0).hold_ends_at == T0 + 30 * MINUTE
     assert decide(flow(first, second, moved("A", "B")), T0).hold_ends_at == T0 + 50 * MINUTE
-    chain = [first, second, third, moved("A", "B"), moved("B", "C")]
+    chain: list[Thing] = [first, second, third, moved("A", "B"), moved("B", "C")]
     assert decide(flow(*chain), T0).hold_ends_at == T0 + 50 * MINUTE
 
 
 def test_a_booking_of_the_chain_that_is_never_seen_gives_no_further_hold():
     third, fourth = booking("C", recorded_at=T0 + 20 * MINUTE), booking("D", recorded_at=T0 + 40 * MINUTE)
-    chain = [booking(), moved("A", "B"), moved("B", "C"), third]
+    chain: list[Thing] = [booking(), moved("A", "B"), moved("B", "C"), third]
     assert decide(flow(*chain), T0).hold_ends_at == T0 + 50 * MINUTE
     assert decide(flow(*chain, moved("C", "D"), fourth), T0).hold_ends_at == T0 + 50 * MINUTE
 
@@ -126,6 +127,28 @@ def test_a_tier_that_gives_more_than_the_start_left_behind_cannot_win():
     end = decide(facts, START + 30 * DAY - HOUR).decision
     assert end is not None
     assert end.percent == 0
+
+
+def percent_of(at, *things):
+    end = decide(flow(*things, cancel_asked=asked(at)), at).decision
+    assert end is not None
+    return end.percent
+
+
+def test_the_start_that_counts_is_that_of_the_booking_that_stands():
+    near, far = START - 13 * HOUR, START + 30 * DAY
+    cancelled_one = cancelled(booking("B", created_at=T0 + DAY), T0 + DAY)
+    assert percent_of(near, booking(start=far), cancelled_one) == 100
+    assert percent_of(near, booking(), booking("B", created_at=T0 - DAY, start=far)) == 50  # the newest of two
+
+
+def test_the_start_that_counts_is_the_last_that_is_known():
+    near, far = START - 13 * HOUR, START + 30 * DAY
+    heard_last = booking(recorded_at=T0 + DAY, created_at=None, start=far)
+    tip = cancelled(booking("B", recorded_at=T0, created_at=None), near)
+    assert percent_of(near, tip, moved("A", "B"), heard_last) == 50
+    later = booking("B", created_at=T0 + HOUR)
+    assert percent_of(near, booking(start=far), later, moved("A", "B"), moved("B", "C")) == 50
 
 
 # back

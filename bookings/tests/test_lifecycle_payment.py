@@ -1,5 +1,7 @@
 """The rows P1 to P8 of LIFECYCLE 5, and refundStatus: what the client is told about the money."""
 
+from typing import Any
+
 import pytest
 
 from bookings.facts import AsyncResult, AttentionKind, CheckoutStatus, Outcome, PaymentStatus, RefundStatus
@@ -11,6 +13,7 @@ from bookings.tests.facts_builder import (
     MINUTE,
     PRICE,
     T0,
+    Thing,
     booking,
     cancelled,
     checkout,
@@ -35,7 +38,7 @@ def payment_of(*things, **changes):
 
 
 UNMATCHED = payment(intent_id=None)
-TOO_LITTLE = [opened(), payment(amount=PRICE - 1)]
+TOO_LITTLE: list[Thing] = [opened(), payment(amount=PRICE - 1)]
 OTHER_CURRENCY = [opened(), payment(currency="EUR")]
 
 
@@ -137,6 +140,7 @@ def test_refunds_of_mismatched_money_do_not_count_in_the_sums():
 def test_disputed_is_shown_beside_the_payment_status():
     assert decide(flow(booking(), *paid(), dispute()), T0 + HOUR).disputed
     assert not decide(flow(booking(), *paid(), dispute(status="won")), T0 + HOUR).disputed
+    assert decide(flow(booking(), *paid(), dispute(), *paid(2), dispute(of=2, status="won")), T0 + HOUR).disputed
 
 
 # Money that does not match needs a person (R31, R33).
@@ -179,7 +183,7 @@ def test_a_refund_that_failed_is_told_before_all_else():
 
 def test_a_refund_that_another_replaces_did_not_fail_for_the_client():
     failed = sent(PRICE, "failed")
-    second = {"name": "it_2", "replaces": "it_refund", "automatic": False}
+    second: dict[str, Any] = {"name": "it_2", "replaces": "it_refund", "automatic": False}
     assert refund_status_of(*paid(), *failed, refund_intent(PRICE, **second)) is RefundStatus.PENDING
     assert refund_status_of(*paid(), *failed, *sent(PRICE, **second)) is RefundStatus.COMPLETED
     withdrawn = refund_intent(PRICE, **second, outcome=Outcome.WITHDRAWN)

@@ -1,5 +1,7 @@
 """Refunds of LIFECYCLE 6: what is sent back, from which payment, what gives way, and what is never repeated."""
 
+from typing import Any
+
 import pytest
 
 from bookings.facts import AttentionKind, IntentKind, Outcome, RefundStatus
@@ -11,6 +13,7 @@ from bookings.tests.facts_builder import (
     PRICE,
     SECOND,
     T0,
+    Thing,
     booking,
     call,
     cancelled,
@@ -75,11 +78,12 @@ def test_no_refund_is_planned_while_the_time_of_a_capture_is_provisional():
     assert refunds(*paid(provisional=True)) == {}
     assert refunds(*paid(), *paid(2, provisional=True)) == {}
     assert refunds(*paid(), payment(2, 5, intent_id=None, provisional=True)) == {}
+    assert refunds(*paid(), payment(2, 0, intent_id=None, provisional=True)) == {"pi_1": PRICE}
 
 
 # Tried: what was planned, sent or refused once is not planned again.
 
-TRIED = {
+TRIED: dict[str, list[Thing]] = {
     "waiting": [refund_intent(PRICE)],
     "sent": [refund_intent(PRICE, started=True)],
     "pending": sent(PRICE, "pending"),
@@ -153,7 +157,15 @@ def test_a_full_refund_from_the_dashboard_on_a_live_booking_needs_a_person():
     assert verdict.bookings["bk_A"].status == "CONFIRMED"
     assert not decide(flow(booking(), *paid(), refund(PRICE - 1)), NOW).attentions
     assert not decide(flow(booking(), *paid(), refund(PRICE, "pending")), NOW).attentions
-    assert not decide(flow(LEFT, *paid(), refund(PRICE), decision=ended()), NOW).attentions
+
+    def quiet(*things, **changes):
+        return not decide(flow(*things, **changes), NOW).attentions
+
+    assert quiet(LEFT, *paid(), refund(PRICE), decision=ended())
+    assert quiet(booking(), *paid(), refund(PRICE), decision=ended())
+    assert quiet(cancelled(booking(), NOW, rescheduled=True), *paid(), refund(PRICE))
+    assert quiet(booking(), *paid(), refund(PRICE), waived=True)
+    assert quiet(booking(), *paid(), *sent(PRICE, automatic=False))
 
 
 # Never more than is left of a payment.
@@ -259,6 +271,7 @@ def test_a_dispute_holds_back_only_its_own_payment():
     verdict = decide(facts, NOW)
     assert [(due.target, due.amount) for due in verdict.intents] == [("pi_1", PRICE)]
     assert verdict.attentions == {(AttentionKind.REFUND_HELD, "pi_2")}
+    assert withdrawn(*paid(), *paid(2), dispute(of=2), refund_intent(PRICE)) == frozenset()
 
 
 @pytest.mark.parametrize("status", ["won", "warning_closed", "prevented"])
@@ -272,12 +285,15 @@ def test_a_lost_dispute_is_money_that_went_back():
     assert refunds(*paid(), dispute(4_000, "lost", refundable=True)) == {"pi_1": 6_000}
     assert refunds(*paid(), dispute(4_000, "lost", refundable=True), percent=50) == {"pi_1": 1_000}
     assert refunds(*paid(), dispute(6_000, "lost", refundable=True), percent=50) == {}
+    assert refunds(*paid(), *sent(3_000, automatic=False), dispute(4_000, "lost", refundable=True)) == {"pi_1": 3_000}
 
 
 def test_what_stripe_does_not_let_us_return_after_a_lost_dispute_needs_a_person():
     verdict = decide(flow(LEFT, *paid(), dispute(4_000, "lost"), decision=ended()), NOW)
     assert (verdict.intents, verdict.refund_status) == ((), RefundStatus.FAILED)
     assert verdict.attentions == {(AttentionKind.REFUND_BLOCKED, "pi_1")}
+    other = decide(flow(LEFT, *paid(), *paid(2), dispute(PRICE, "lost", of=2), decision=ended()), NOW)
+    assert [(due.target, due.amount) for due in other.intents] == [("pi_1", PRICE)]
     enough = decide(flow(LEFT, *paid(), dispute(PRICE, "lost"), decision=ended()), NOW)
     assert (enough.attentions, enough.refund_status) == (frozenset(), RefundStatus.NOT_APPLICABLE)
 
@@ -288,7 +304,7 @@ def test_the_surplus_of_a_double_payment_that_was_charged_back_is_not_sent_as_we
 
 def test_staff_may_refund_an_inquiry_that_they_knew_of_if_stripe_allows_it():
     """R16; the second person is asked for before, when they request it."""
-    known = {"inquiry": True, "status": "warning_needs_response", "recorded_at": T0 + HOUR}
+    known: dict[str, Any] = {"inquiry": True, "status": "warning_needs_response", "recorded_at": T0 + HOUR}
     knowing = staff(1_000, created_at=T0 + HOUR + SECOND)
     assert withdrawn(*paid(), knowing, dispute(refundable=True, **known), percent=0) == frozenset()
     assert withdrawn(*paid(), knowing, dispute(**known), percent=0) == {"it_staff"}
@@ -320,6 +336,7 @@ def test_a_refund_pending_for_five_days_needs_a_person():
     assert (decide(facts, slow - SECOND).attentions, decide(facts, slow - SECOND).wake_at) == (frozenset(), slow)
     assert decide(facts, slow).attentions == {(AttentionKind.REFUND_SLOW, "re_it_refund")}
     assert decide(facts, slow).intents == ()
+    assert not decide(flow(LEFT, *paid(), *sent(PRICE), decision=ended()), slow).attentions
 
 
 def test_money_that_goes_back_is_read_first():
