@@ -8,8 +8,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
 
 from api.calling import Unavailable, Unknown
 from bookings.attention import raise_attention
@@ -64,7 +66,7 @@ def process(delivery_id: str, read: Callable[[Delivery], str]) -> None:
         _park(delivery, str(parked))
     except (Unavailable, Unknown) as failure:
         _wait_for_provider(delivery, failure.message)
-    except (OperationalError, InterfaceError):
+    except (OperationalError, InterfaceError, ConnectorException):
         raise
     except Exception as error:
         logger.exception("delivery %s failed", delivery.id)
@@ -73,25 +75,24 @@ def process(delivery_id: str, read: Callable[[Delivery], str]) -> None:
         _close(delivery, State.PROCESSED, flow_id=flow_id)
 
 
-def _close(delivery: Delivery, state: State, *, reason: str = "", flow_id: str = "") -> None:
-    delivery.state, delivery.reason, delivery.flow_id = state, reason[:500], flow_id
-    delivery.processed_at = timezone.now()
-    delivery.save(update_fields=["state", "reason", "flow_id", "processed_at"])
+def _close(delivery: Delivery, state: State, *, reason: str = "", flow_id: str = "") -> bool:
+    """Write down how it ended; False if another worker on the same delivery was quicker."""
+    end = {"state": state, "reason": reason[:500], "flow_id": flow_id, "processed_at": timezone.now()}
+    return bool(_still_due(delivery).update(attempts=delivery.attempts, **end))
 
 
 def _park(delivery: Delivery, reason: str) -> None:
     with transaction.atomic():
-        _close(delivery, State.PARKED, reason=reason)
-        raise_attention(AttentionKind.DELIVERY_PARKED, delivery.id, text=reason)
+        if _close(delivery, State.PARKED, reason=reason):
+            raise_attention(AttentionKind.DELIVERY_PARKED, delivery.id, text=reason)
 
 
 def _try_again(delivery: Delivery, error: str) -> None:
     delivery.attempts += 1
     if delivery.attempts >= TRIES:
-        delivery.save(update_fields=["attempts"])
         _park(delivery, error)
-        return
-    _knock_at(delivery, timezone.now() + FIRST_WAIT * 2 ** (delivery.attempts - 1), error)
+    else:
+        _knock_at(delivery, timezone.now() + FIRST_WAIT * 2 ** (delivery.attempts - 1), error)
 
 
 def _wait_for_provider(delivery: Delivery, error: str) -> None:
@@ -100,10 +101,14 @@ def _wait_for_provider(delivery: Delivery, error: str) -> None:
 
 
 def _knock_at(delivery: Delivery, at: datetime, error: str) -> None:
-    delivery.next_at, delivery.reason = at + GRACE, error[:500]
     with transaction.atomic():
-        delivery.save(update_fields=["attempts", "next_at", "reason"])
-        app.configure_task(PROCESS, schedule_at=at).defer(delivery_id=delivery.id)
+        if _still_due(delivery).update(attempts=delivery.attempts, next_at=at + GRACE, reason=error[:500]):
+            app.configure_task(PROCESS, schedule_at=at).defer(delivery_id=delivery.id)
+
+
+def _still_due(delivery: Delivery) -> QuerySet[Delivery]:
+    """What one worker writes must not undo what another has done meanwhile (R23)."""
+    return Delivery.objects.filter(pk=delivery.pk, state=State.DUE)
 
 
 def due_deliveries(now: datetime, limit: int) -> list[str]:

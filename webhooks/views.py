@@ -11,14 +11,16 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 
-from api.errors import InvalidRequest, MethodNotAllowed, WebhookVerificationFailed
+from api.errors import InvalidRequest, WebhookVerificationFailed
 from api.json import WEBHOOK_MAX_BYTES, WEBHOOK_MAX_DEPTH, UnstorableText, json_body, strict_loads
 from webhooks import inbox, naming
 from webhooks.signatures import BadSignature, check_signature
 
 
 @csrf_exempt
+@require_POST
 def calendly(request: HttpRequest) -> JsonResponse:
     """`POST /api/webhooks/calendly` (contract section 1.2)."""
     return _receive(
@@ -32,6 +34,7 @@ def calendly(request: HttpRequest) -> JsonResponse:
 
 
 @csrf_exempt
+@require_POST
 def stripe(request: HttpRequest) -> JsonResponse:
     """`POST /api/webhooks/stripe` (contract section 1.2)."""
     return _receive(
@@ -53,8 +56,6 @@ def _receive(
     tolerance: int,
     name_of: Callable[[dict[str, Any], bytes], tuple[str, str]],
 ) -> JsonResponse:
-    if request.method != "POST":
-        raise MethodNotAllowed
     body = json_body(request, max_bytes=WEBHOOK_MAX_BYTES)
     try:
         check_signature(
