@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -37,6 +38,10 @@ os.environ |= {
     "CALENDLY_WEBHOOK_SIGNING_KEYS": "calendly-test-signing-key",
     "CALENDLY_ORGANIZATION": "https://api.calendly.com/organizations/ORG",
 }
+
+# How long an example takes says nothing on a busy machine, and is no test.
+hypothesis.settings.register_profile("slotpay", deadline=None)
+hypothesis.settings.load_profile("slotpay")
 
 _cluster: Cluster | None = None
 if not os.environ.get("DATABASE_URL"):

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import datetime
 
+from django.db import IntegrityError
+
 from api.calling import Deadline, Refused, Unavailable, Unknown
 from api.errors import BookingConflict, CalendlyApiError, InvalidRequest
 from bookings import calendly_api
@@ -34,14 +36,20 @@ def store_event(
     """
     event_id, invitee_id = _ids(event_uri, invitee_uri)
     invitee = _ask_calendly(event_id, invitee_id, flow_id)
-    with settled_flow(flow_id, cause) as flow:
-        _check_conflict(flow, invitee_id, invitee)
-        record_client_words(flow, phone=phone, notes=notes)
-        if invitee:
-            booking = record_invitee(flow, invitee)
-        else:
-            booking = _standing(flow) or record_claim(flow, event_id=event_id, invitee_id=invitee_id, start=start)
-        return booking, settle(flow)
+    try:
+        with settled_flow(flow_id, cause) as flow:
+            _check_conflict(flow, invitee_id, invitee)
+            record_client_words(flow, phone=phone, notes=notes)
+            if invitee:
+                booking = record_invitee(flow, invitee)
+            else:
+                booking = _standing(flow) or record_claim(flow, event_id=event_id, invitee_id=invitee_id, start=start)
+            return booking, settle(flow)
+    except IntegrityError:
+        # Somebody recorded the invitee in another flow, under another lock than ours, after we had looked.
+        if not _is_taken(invitee_id, flow_id):
+            raise
+        raise _taken() from None
 
 
 def _ids(event_uri: str, invitee_uri: str) -> tuple[str, str]:
@@ -80,13 +88,13 @@ def _ask_calendly(event_id: str, invitee_id: str, flow_id: str) -> Invitee | Non
 
 
 def _check_conflict(flow: LockedFlow, invitee_id: str, invitee: Invitee | None) -> None:
-    if Booking.objects.filter(invitee_id=invitee_id).exclude(flow=flow.row).exists():
-        raise BookingConflict("This slot belongs to another booking.", details={"reason": "taken"})
+    if _is_taken(invitee_id, flow.id):
+        raise _taken()
     if invitee is None or flow.booking_of(invitee_id):
         return
     known = {booking.invitee_id for booking in flow.bookings if booking.invitee_id}
     if invitee.flow_id and invitee.flow_id != flow.id and BookingFlow.objects.filter(pk=invitee.flow_id).exists():
-        raise BookingConflict("This slot belongs to another booking.", details={"reason": "taken"})
+        raise _taken()
     event_type_id = invitee.scheduled_event.event_type_id if invitee.scheduled_event else None
     if not known and event_type_id != flow.row.session_type.event_type_id:
         raise BookingConflict("This slot is of another kind of session.", details={"reason": "other session type"})
@@ -94,6 +102,14 @@ def _check_conflict(flow: LockedFlow, invitee_id: str, invitee: Invitee | None) 
         standing = _standing(flow)
         details = {"reason": "booked already", "bookingId": standing.id if standing else None}
         raise BookingConflict("This flow has a booking already.", details=details)
+
+
+def _is_taken(invitee_id: str, flow_id: str) -> bool:
+    return Booking.objects.filter(invitee_id=invitee_id).exclude(flow=flow_id).exists()
+
+
+def _taken() -> BookingConflict:
+    return BookingConflict("This slot belongs to another booking.", details={"reason": "taken"})
 
 
 def _standing(flow: LockedFlow) -> Booking | None:

@@ -1,7 +1,9 @@
 """The worker's part in payments: make due calls, and sweep for rows whose time has come (LIFECYCLE 2)."""
 
 import logging
+from collections.abc import Callable
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from procrastinate.contrib.django import app
 
@@ -66,23 +68,28 @@ def sweep_now() -> int:
     """Do everything that is due, here and now; how many rows (`manage.py sweep`)."""
     now = timezone.now()
     done = settle_due_flows()
-    for intent_id in acting.due_intents(now, MOST_PER_SWEEP):
-        acting.act(intent_id)
-        done += 1
-    for invitee_id in placing.due_unplaced(now, MOST_PER_SWEEP):
-        place(invitee_id)
-        done += 1
-    return done
+    done += _each(acting.due_intents(now, MOST_PER_SWEEP), acting.act)
+    return done + _each(placing.due_unplaced(now, MOST_PER_SWEEP), place)
 
 
 def settle_due_flows() -> int:
-    """Settle the flows whose `wake_at` has passed, the longest due first; how many. One that fails stops no other."""
+    """Settle the flows whose `wake_at` has passed, the longest due first; how many."""
     due = BookingFlow.objects.filter(wake_at__lte=timezone.now()).order_by("wake_at")
-    flow_ids = list(due.values_list("pk", flat=True)[:MOST_PER_SWEEP])
-    for flow_id in flow_ids:
+    return _each(list(due.values_list("pk", flat=True)[:MOST_PER_SWEEP]), _settle)
+
+
+def _settle(flow_id: str) -> None:
+    with settled_flow(flow_id, Cause.clock()):
+        pass
+
+
+def _each(row_ids: list[str], look_at: Callable[[str], object]) -> int:
+    """Look at each row; how many. One that fails stops no other, unless the database is lost."""
+    for row_id in row_ids:
         try:
-            with settled_flow(flow_id, Cause.clock()):
-                pass
+            look_at(row_id)
+        except (OperationalError, InterfaceError):
+            raise
         except Exception:
-            logger.exception("flow %s could not be settled", flow_id)
-    return len(flow_ids)
+            logger.exception("%s failed", row_id)
+    return len(row_ids)

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from bookings.models import Booking
 from bookings.tests.hostile import assert_refused
 from bookings.tests.marketplace import CALENDLY, begun, caller, offer
-from bookings.tests.test_doors_contract import calendly_tells
+from bookings.tests.test_doors_store_event import calendly_tells
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

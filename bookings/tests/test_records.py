@@ -144,8 +144,14 @@ def test_who_cancelled_is_filled_in_if_the_first_report_did_not_know(flow):
 
 
 def test_a_reschedule_is_known_from_either_end(flow):
-    from_the_old = [told(invitee_seen(cancelled_json("A", new="B", rescheduled=True))), told(invitee_seen(invitee_id="B"))]
-    from_the_new = [told(invitee_seen(cancelled_json("A", rescheduled=True))), told(invitee_seen(invitee_id="B", old="A"))]
+    from_the_old = [
+        told(invitee_seen(cancelled_json("A", new="B", rescheduled=True))),
+        told(invitee_seen(invitee_id="B")),
+    ]
+    from_the_new = [
+        told(invitee_seen(cancelled_json("A", rescheduled=True))),
+        told(invitee_seen(invitee_id="B", old="A")),
+    ]
     assert after(flow, from_the_old) == after(flow, from_the_new)
     assert after(flow, from_the_old)[1] == {("A", "B")}
 

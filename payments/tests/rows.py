@@ -26,7 +26,16 @@ from bookings.facts import IntentKind, Party
 from bookings.flows import begin_flow
 from bookings.invitees import Invitee, ScheduledEvent, parse_invitee, parse_scheduled_event
 from bookings.locked import Cause
-from bookings.models import Booking, BookingFlow, Builder, CancellationPolicy, Client, Intent, SessionType
+from bookings.models import (
+    Booking,
+    BookingFlow,
+    Builder,
+    CancellationPolicy,
+    Client,
+    Intent,
+    SessionType,
+    TimelineEntry,
+)
 from bookings.records import record_invitee
 from payments.models import Checkout, Payment
 from payments.records import record_checkout, record_refund
@@ -156,10 +165,27 @@ def refunded(flow: BookingFlow, amount: int, status: str = "succeeded", **refund
         record_refund(locked, refund_seen(amount, status, **refund))
 
 
+def time_passes(flow: BookingFlow) -> None:
+    """Settle the flow as the sweeper does."""
+    with settled_flow(flow.id, Cause.clock()):
+        pass
+
+
+def last_line(flow: BookingFlow) -> TimelineEntry:
+    """The end of the flow's history so far."""
+    return TimelineEntry.objects.filter(flow=flow).latest("id")
+
+
 def jobs() -> list[tuple[str, JSON]]:
     """The jobs that wait, as (task, arguments), in the order in which they were deferred."""
     waiting = ProcrastinateJob.objects.filter(status="todo").order_by("id")
     return [(job.task_name, job.args) for job in waiting]
+
+
+def forget_jobs() -> None:
+    """Begin without jobs: what is emptied after a test with real transactions does not include their tables."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE procrastinate_jobs CASCADE")
 
 
 # What Stripe tells.
@@ -204,9 +230,7 @@ def payment_json(
     return _stripe("payment_intent", fields)
 
 
-def charge_json(
-    payment_intent_id: str = "pi_1", amount: int = PRICE, at: datetime = T0, **fields: Any
-) -> JSON:
+def charge_json(payment_intent_id: str = "pi_1", amount: int = PRICE, at: datetime = T0, **fields: Any) -> JSON:
     """A charge that took this much; a declined one for 0."""
     usual = {
         "id": f"ch_{payment_intent_id}",
@@ -291,7 +315,7 @@ def invitee_uri(invitee_id: str) -> str:
 
 def invitee_json(invitee_id: str = "A", *, old: str = "", new: str = "", flow_id: str = "", **fields: Any) -> JSON:
     """An invitee in the event `EV-<its id>`, as Calendly's API gives it."""
-    usual = {
+    usual: JSON = {
         "uri": invitee_uri(invitee_id),
         "event": f"{CALENDLY}/scheduled_events/EV-{invitee_id}",
         "name": "Ann Client",

@@ -1,11 +1,11 @@
 """Cancelling the scheduled event (LIFECYCLE 6): read, cancel, read, for Calendly knows no idempotency keys."""
 
 import pytest
+from django.utils import timezone
 
 from bookings.facts import AttentionKind, BookingStatus, CalendlyStatus, IntentKind, Outcome, Party
 from bookings.models import Attention, Booking, BookingFlow, Intent
 from payments import acting
-from payments.settlement import settled_flow
 from payments.tests.rows import (
     HOUR,
     MINUTE,
@@ -21,6 +21,7 @@ from payments.tests.rows import (
     invitee_json,
     invitee_seen,
     only,
+    time_passes,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -51,7 +52,7 @@ def the_cancel(flow: BookingFlow) -> Intent:
 def by_us(flow: BookingFlow, **fields: object) -> dict[str, object]:
     """The invitee as Calendly has it after our cancel."""
     reason = f"This booking is cancelled. Reference: {the_cancel(flow).id}"
-    return cancelled_json("A", acting.timezone.now(), by="host", reason=reason, **fields)
+    return cancelled_json("A", timezone.now(), by="host", reason=reason, **fields)
 
 
 def state(flow: BookingFlow) -> tuple[str, str, bool]:
@@ -128,8 +129,7 @@ def test_an_event_with_other_invitees_is_left_to_a_person(wire, flow, clock):
     assert [call.does for call in wire.calls] == [EVENT]
     assert (the_cancel(flow).outcome, attention(flow)) == (Outcome.WITHDRAWN, [AttentionKind.SHARED_EVENT])
     clock.shift(HOUR)
-    with settled_flow(flow.id, acting.Cause.clock()):
-        pass
+    time_passes(flow)
     assert Intent.objects.filter(flow=flow, outcome=Outcome.OPEN).count() == 0
 
 
@@ -151,8 +151,7 @@ def test_a_clear_refusal_ends_the_call_and_tells_a_person(wire, flow, clock):
     assert the_cancel(flow).outcome == Outcome.REJECTED
     assert set(attention(flow)) == {AttentionKind.CALL_REFUSED}
     clock.shift(HOUR)
-    with settled_flow(flow.id, acting.Cause.clock()):
-        pass
+    time_passes(flow)
     assert len(wire.made(CANCEL)) == 1
     assert the_cancel(flow).outcome == Outcome.REJECTED
 
@@ -193,7 +192,7 @@ def test_the_lease_is_kept_before_each_further_call(wire, flow, clock):
     def slow(answer):
         def said():
             lease_until = the_cancel(flow).lease_until
-            assert lease_until and lease_until - acting.timezone.now() == acting.LEASE
+            assert lease_until == timezone.now() + acting.LEASE
             clock.shift(MINUTE)
             return answer
 
@@ -255,8 +254,7 @@ def test_a_cancel_that_did_not_show_is_looked_at_by_a_person_after_a_while(wire,
     assert (the_cancel(flow).outcome, attention(flow)) == (Outcome.DONE, [])
     assert BookingFlow.objects.get().wake_at == T0 + 10 * MINUTE
     clock.shift(10 * MINUTE)
-    with settled_flow(flow.id, acting.Cause.clock()):
-        pass
+    time_passes(flow)
     assert attention(flow) == [AttentionKind.CANCEL_UNCONFIRMED]
     hear(flow, invitee_seen(by_us(flow)))
     assert (attention(flow), state(flow)) == ([], ENDED)

@@ -15,16 +15,12 @@ from payments.tests.rows import (
     MINUTE,
     PRICE,
     SECOND,
-    START,
     T0,
     Failure,
-    Wire,
     ask_to_cancel,
     booked,
     charge_json,
     checkout_seen,
-    hear,
-    invitee_seen,
     only,
     opened,
     opening,
@@ -32,7 +28,6 @@ from payments.tests.rows import (
     session_json,
 )
 from payments.tests.rows import paid as is_paid
-from payments.tests.rows import payment_seen as payment_told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 OPEN, SESSION, EXPIRE = (
@@ -50,7 +45,7 @@ def flow() -> BookingFlow:
     return booked()
 
 
-def complete_and_paid(intent: Intent, amount: int = PRICE) -> dict[str, object]:
+def complete_and_paid(intent: Intent, amount: int = PRICE) -> JSON:
     return session_json(intent, "complete", payment_json(intent, "pi_1", amount, charge_json("pi_1", amount)))
 
 
@@ -104,7 +99,7 @@ def test_the_end_of_a_session_is_frozen_when_it_is_decided_on(wire, flow, clock)
         act(flow, IntentKind.OPEN_CHECKOUT)
         if opening(flow).outcome == Outcome.DONE:
             break
-        clock.shift(opening(flow).next_at - acting.timezone.now())
+        clock.shift(opening(flow).next_at - timezone.now())
     assert {call.body["expires_at"] for call in wire.calls} == {str(int((T0 + 35 * MINUTE).timestamp()))}
 
 
@@ -134,9 +129,11 @@ def test_a_clear_refusal_ends_the_call_and_tells_a_person(wire, flow, clock):
 
 
 def test_the_completed_session_may_be_told_of_before_the_answer_comes(wire, flow):
-    def meanwhile() -> dict[str, object]:
+    def meanwhile() -> JSON:
         with settled_flow(flow.id, HEARD) as locked:
-            record_checkout(locked, checkout_seen(opening(flow), "complete", complete_and_paid(opening(flow))["payment_intent"]))
+            record_checkout(
+                locked, checkout_seen(opening(flow), "complete", complete_and_paid(opening(flow))["payment_intent"])
+            )
         return session_json(opening(flow))
 
     wire.answers(OPEN, meanwhile)
@@ -148,7 +145,7 @@ def test_the_completed_session_may_be_told_of_before_the_answer_comes(wire, flow
 
 
 def test_a_session_opened_for_a_flow_that_has_ended_meanwhile_is_expired(wire, flow):
-    def meanwhile() -> dict[str, object]:
+    def meanwhile() -> JSON:
         ask_to_cancel(flow)
         return session_json(opening(flow))
 
@@ -282,9 +279,9 @@ def test_the_lease_is_kept_while_the_session_is_read_back(wire, ended, clock):
         clock.shift(100 * SECOND)
         return NOT_OPEN
 
-    def looked_at() -> dict[str, object]:
+    def looked_at() -> JSON:
         lease_until = only(ended, IntentKind.EXPIRE_CHECKOUT).lease_until
-        assert lease_until and lease_until - acting.timezone.now() == acting.LEASE
+        assert lease_until and lease_until - timezone.now() == acting.LEASE
         return session_json(opening(ended), "expired")
 
     wire.answers(EXPIRE, slow)
@@ -299,14 +296,14 @@ def test_somebody_who_asks_has_an_open_session_read_at_most_once_in_a_while(wire
     opened(flow)
     wire.answers(SESSION, session_json(opening(flow)))
     for _ in range(2):
-        acting.read_checkout_now("cs_test_1", HEARD, acting.Deadline(5), 10 * SECOND)
+        acting.read_checkout_now("cs_test_1", HEARD, Deadline(5), 10 * SECOND)
     assert len(wire.calls) == 1
     clock.shift(10 * SECOND)
     wire.answers(SESSION, complete_and_paid(opening(flow)))
-    acting.read_checkout_now("cs_test_1", HEARD, acting.Deadline(5), 10 * SECOND)
+    acting.read_checkout_now("cs_test_1", HEARD, Deadline(5), 10 * SECOND)
     assert state(flow) == (BookingStatus.CONFIRMED, PaymentStatus.PAID)
     clock.shift(MINUTE)
-    acting.read_checkout_now("cs_test_1", HEARD, acting.Deadline(5), 10 * SECOND)
+    acting.read_checkout_now("cs_test_1", HEARD, Deadline(5), 10 * SECOND)
     assert len(wire.calls) == 2, "it is not open any more"
 
 
@@ -315,7 +312,7 @@ def test_reading_that_brings_nothing_new_leaves_no_trace_of_a_change(wire, flow,
     before = BookingFlow.objects.get().updated_at
     clock.shift(MINUTE)
     wire.answers(SESSION, session_json(opening(flow)))
-    acting.read_checkout_now("cs_test_1", HEARD, acting.Deadline(5), 10 * SECOND)
+    acting.read_checkout_now("cs_test_1", HEARD, Deadline(5), 10 * SECOND)
     assert BookingFlow.objects.get().updated_at == before
 
 
@@ -330,7 +327,11 @@ def test_paying_confirms_and_a_second_session_paid_as_well_sends_one_back(wire, 
         flow=flow, kind=IntentKind.OPEN_CHECKOUT, amount_minor=PRICE, currency="USD", why="asked", booking=Booking.objects.get(),
         outcome=Outcome.DONE, closed_at=T0, created_at=T0 + SECOND, started_at=T0, expires_at=T0 + HOUR,
     )  # fmt: skip
-    is_paid(flow, "cs_test_2", "pi_2", )
+    is_paid(
+        flow,
+        "cs_test_2",
+        "pi_2",
+    )
     assert opening(flow) == second
     refunds = Intent.objects.filter(flow=flow, kind=IntentKind.REFUND)
     assert [(one.amount_minor, one.why) for one in refunds] == [(PRICE, "surplus")]

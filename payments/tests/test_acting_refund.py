@@ -12,7 +12,6 @@ from payments.settlement import settled_flow
 from payments.tests.rows import (
     DAY,
     HEARD,
-    HOUR,
     MINUTE,
     PRICE,
     SECOND,
@@ -34,6 +33,7 @@ from payments.tests.rows import (
     refund_seen,
     refunded,
     staff_refund,
+    time_passes,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -216,8 +216,7 @@ def test_a_clear_refusal_is_rejected_shown_and_never_repeated(wire, ended, clock
     assert Payment.objects.get().refund_intended_minor == 0
     for _ in range(3):
         clock.shift(DAY)
-        with settled_flow(ended.id, acting.Cause.clock()):
-            pass
+        time_passes(ended)
         acting.act(intent.id)
     assert (len(wire.calls), refunds_of(ended)) == (1, [(PRICE, Outcome.REJECTED)])
 
@@ -356,8 +355,7 @@ def test_a_refund_that_stays_pending_is_counted_and_shown_after_five_days(wire, 
     wire.answers(REFUND, refund_json(PRICE, "pending", intent=intent))
     acting.act(intent.id)
     clock.shift(5 * DAY)
-    with settled_flow(ended.id, acting.Cause.clock()):
-        pass
+    time_passes(ended)
     assert refunds_of(ended) == [(PRICE, Outcome.DONE)]
     assert (AttentionKind.REFUND_SLOW, "re_1") in attention(ended)
 

@@ -1,7 +1,6 @@
 """Settling a flow: facts, verdict, calls, jobs and history are written together, once, and agree with `decide`."""
 
 from collections.abc import Callable
-from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -9,11 +8,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from bookings.attention import close_attention, raise_attention
 from bookings.facts import AttentionKind, BookingStatus, IntentKind, Outcome, PaymentStatus
 from bookings.lifecycle import decide
-from bookings.locked import Cause, LockedFlow
+from bookings.locked import LockedFlow
 from bookings.models import Attention, Booking, BookingFlow, Intent, TimelineEntry
 from bookings.records import record_claim, record_gone, record_invitee
 from payments import acting
@@ -22,7 +22,6 @@ from payments.models import Payment
 from payments.records import close_intent, record_checkout, record_dispute, record_payment, record_refund
 from payments.settlement import settle, settled_flow
 from payments.tests.rows import (
-    ASKED,
     DAY,
     HEARD,
     HOUR,
@@ -36,22 +35,23 @@ from payments.tests.rows import (
     begun,
     booked,
     cancelled_json,
-    charge_json,
     charge_seen,
     checkout_seen,
     dispute_seen,
+    forget_jobs,
     hear,
     invitee_json,
     invitee_seen,
     jobs,
+    last_line,
     opened,
     opening,
     paid,
-    payment_json,
     payment_seen,
     refund_seen,
     refunded,
     staff_refund,
+    time_passes,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -72,11 +72,6 @@ def contents() -> list[tuple[object, ...]]:
     return found
 
 
-def settle_again(flow: BookingFlow, cause: Cause = Cause.clock()) -> None:  # noqa: B008  # frozen
-    with settled_flow(flow.id, cause):
-        pass
-
-
 def stored(flow: BookingFlow) -> BookingFlow:
     return BookingFlow.objects.get(pk=flow.pk)
 
@@ -89,12 +84,13 @@ def open_attention(flow: BookingFlow) -> list[tuple[str, str]]:
 
 
 def test_facts_verdict_calls_jobs_and_history_are_written_together():
-    flow, before = begun(), jobs()
+    forget_jobs()
+    flow = begun()
     hear(flow, invitee_seen())
     intent = opening(flow)
     assert (intent.amount_minor, intent.currency, intent.why) == (PRICE, "USD", "payable")
     assert (intent.created_at, intent.next_at, intent.expires_at) == (T0, T0, T0 + 35 * MINUTE)
-    assert jobs() == [*before, ("payments.act", {"intent_id": intent.id})]
+    assert jobs() == [("payments.act", {"intent_id": intent.id})]
     assert Booking.objects.get().status == BookingStatus.PENDING
     assert (stored(flow).payment_status, stored(flow).hold_ends_at) == (PaymentStatus.UNPAID, T0 + 30 * MINUTE)
     assert [line.what for line in TimelineEntry.objects.order_by("id")] == [
@@ -106,11 +102,16 @@ def test_facts_verdict_calls_jobs_and_history_are_written_together():
 def test_an_error_inside_leaves_nothing_behind():
     flow = begun()
     before = contents()
-    with pytest.raises(RuntimeError), settled_flow(flow.id, TOLD) as locked:
-        record_invitee(locked, invitee_seen())
-        settle(locked)
-        assert contents() != before
-        raise RuntimeError
+
+    def breaks_off() -> None:
+        with settled_flow(flow.id, TOLD) as locked:
+            record_invitee(locked, invitee_seen())
+            settle(locked)
+            assert contents() != before
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        breaks_off()
     assert contents() == before
 
 
@@ -127,9 +128,9 @@ def test_settling_twice_changes_nothing(clock):
     with settled_flow(flow.id, HEARD) as locked:
         record_dispute(locked, dispute_seen())
     before = contents()
-    settle_again(flow)
+    time_passes(flow)
     clock.shift(MINUTE)
-    settle_again(flow)
+    time_passes(flow)
     with settled_flow(flow.id, HEARD) as locked:
         settle(locked)
         settle(locked)
@@ -139,7 +140,7 @@ def test_settling_twice_changes_nothing(clock):
 def test_a_flow_is_settled_in_few_statements_whatever_its_size():
     def statements() -> int:
         with CaptureQueriesContext(connection) as queries:
-            settle_again(flow)
+            time_passes(flow)
         return len(queries)
 
     flow = booked()
@@ -173,7 +174,7 @@ def test_every_line_of_the_history_says_who_and_why():
     decided = lines.get(what__startswith="Decided")
     assert decided.what == "Decided: D1, 100 % back, by staff"
     booking = Booking.objects.get()
-    last = lines.last()
+    last = last_line(flow)
     assert last.before == {booking.id: BookingStatus.CONFIRMED, "payment": PaymentStatus.PAID}
     assert last.after == {**last.before, "decision": "D1 100 %"}
     assert {line.at for line in lines} == {T0}
@@ -183,14 +184,16 @@ def test_what_only_time_changed_has_a_line_of_its_own(clock):
     flow = booked(price=0)
     lines = TimelineEntry.objects.count()
     clock.move_to(START + HOUR)
-    settle_again(flow)
-    line = TimelineEntry.objects.last()
+    time_passes(flow)
+    line = last_line(flow)
     assert (TimelineEntry.objects.count(), line.what) == (lines + 1, "Time passed")
     assert (line.who, line.cause_kind) == ("system", "clock")
     assert line.after == {Booking.objects.get().id: BookingStatus.COMPLETED, "payment": PaymentStatus.PAID}
 
 
-@pytest.mark.parametrize("change", ["UPDATE bookings_timelineentry SET what = 'x'", "DELETE FROM bookings_timelineentry"])
+@pytest.mark.parametrize(
+    "change", ["UPDATE bookings_timelineentry SET what = 'x'", "DELETE FROM bookings_timelineentry"]
+)
 def test_history_cannot_be_changed(change):
     booked()
     with pytest.raises(ProgrammingError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
@@ -215,22 +218,23 @@ def test_the_decision_is_written_once(clock):
 
 def test_the_next_moment_of_change_is_kept_and_is_always_ahead(clock):
     flow = booked()
-    seen = [stored(flow).wake_at]
-    assert seen == [T0 + 30 * MINUTE]
+    assert stored(flow).wake_at == T0 + 30 * MINUTE
     opened(flow)
+    seen = []
     for _ in range(5):
         at = stored(flow).wake_at
-        assert at > acting.timezone.now()
+        assert at
+        assert at > timezone.now()
         clock.move_to(at)
-        settle_again(flow)
+        time_passes(flow)
         seen.append(at)
-    assert sorted(set(seen)) == sorted(seen[1:])
+    assert sorted(set(seen)) == seen
 
 
 def test_what_waits_for_nothing_has_no_next_moment(clock):
     flow = booked(price=0)
     clock.move_to(START + 2 * HOUR)
-    settle_again(flow)
+    time_passes(flow)
     assert stored(flow).wake_at is None
 
 
@@ -262,7 +266,7 @@ def test_what_is_reserved_of_a_payment_follows_its_refunds(clock):
 def test_lastupdated_says_when_something_was_new(clock):
     flow = booked()
     clock.shift(MINUTE)
-    settle_again(flow)
+    time_passes(flow)
     assert stored(flow).updated_at == T0
     opened(flow)
     assert stored(flow).updated_at == T0 + MINUTE
@@ -285,7 +289,7 @@ def test_attention_is_opened_once_and_closes_by_itself(clock):
     opened(flow)
     paid(flow, amount=5_000)
     assert open_attention(flow) == [(AttentionKind.AMOUNT_MISMATCH, "pi_1")]
-    settle_again(flow)
+    time_passes(flow)
     assert Attention.objects.count() == 1
     clock.shift(MINUTE)
     refunded(flow, 5_000)
@@ -308,7 +312,7 @@ def test_attention_that_staff_resolved_is_not_raised_again():
     paid(flow, amount=5_000)
     staff = User.objects.create(username="staff")
     Attention.objects.update(resolved_by=staff, closed_at=T0, note="He knows")
-    settle_again(flow)
+    time_passes(flow)
     hear(flow, invitee_seen(cancelled_json()))
     assert (AttentionKind.AMOUNT_MISMATCH, "pi_1") not in open_attention(flow)
     assert Attention.objects.filter(kind=AttentionKind.AMOUNT_MISMATCH).get().note == "He knows"
@@ -318,7 +322,7 @@ def test_attention_that_a_room_raised_itself_is_not_closed_by_a_verdict():
     flow = booked()
     for _ in range(2):
         raise_attention(AttentionKind.FRAUD_WARNING, "ch_1", flow_id=flow.id, text="a dispute is expected")
-    settle_again(flow)
+    time_passes(flow)
     assert open_attention(flow) == [(AttentionKind.FRAUD_WARNING, "ch_1")]
     close_attention(AttentionKind.FRAUD_WARNING, "ch_1")
     assert open_attention(flow) == []
@@ -338,14 +342,14 @@ def test_the_facts_say_what_the_rows_say(clock):
     with settled_flow(flow.id, HEARD) as locked:
         record_dispute(locked, dispute_seen("warning_needs_response", is_charge_refundable=True))
         facts = flow_facts(locked)
-    dispute, = facts.disputes
+    (dispute,) = facts.disputes
     assert (dispute.inquiry, dispute.refundable, dispute.recorded_at) == (True, True, T0 + MINUTE)
     asked = facts.intents[-1]
     assert (asked.automatic, asked.awaits_approval, asked.started, asked.amount) == (False, True, False, 1_000)
-    money, = facts.payments
+    (money,) = facts.payments
     assert (money.captured, money.captured_at, money.provisional) == (PRICE, T0, False)
     assert money.intent_id == facts.intents[0].id
-    assert facts.hold == 30 * MINUTE and facts.tiers[0].percent == 100
+    assert (facts.hold, facts.tiers[0].percent) == (30 * MINUTE, 100)
 
 
 @pytest.mark.parametrize(
@@ -367,9 +371,7 @@ def test_a_reason_that_ends_in_our_reference_is_ours(reason, ours):
     assert (cancelled.reference is not None) is ours
 
 
-@pytest.mark.parametrize(
-    ("limits", "needed"), [({}, [False, False, False]), ({"USD": 500}, [False, True, True])]
-)
+@pytest.mark.parametrize(("limits", "needed"), [({}, [False, False, False]), ({"USD": 500}, [False, True, True])])
 def test_a_second_person_is_needed_above_the_limit_and_for_currencies_without_one(settings, limits, needed):
     settings.REFUND_APPROVAL_ABOVE = limits
     assert [needs_approval("USD", 500), needs_approval("USD", 501), needs_approval("EUR", 1)] == needed
@@ -460,7 +462,8 @@ def assert_stored_as_decided(flow: BookingFlow) -> None:
     """LIFECYCLE I8 and I2: the stored verdict is that of the facts at the time when they were settled."""
     row = BookingFlow.objects.select_related("session_type").get(pk=flow.pk)
     bookings = list(row.bookings.order_by("created_at", "id"))
-    at: datetime = row.settled_at
+    at = row.settled_at
+    assert at
     verdict = decide(flow_facts(LockedFlow(row, bookings, list(row.edges.all()), TOLD, now=at)), at)
     assert (row.payment_status, row.disputed) == (verdict.payment_status, verdict.disputed)
     assert (row.hold_ends_at, row.wake_at) == (verdict.hold_ends_at, verdict.wake_at)
@@ -487,10 +490,12 @@ def test_what_is_stored_is_what_the_facts_say_whatever_happened(clock, seed):
             chance.happens(locked)
         assert_stored_as_decided(flow)
         if random.random() < 0.3:
-            open_ids = Intent.objects.filter(flow=flow, outcome=Outcome.OPEN).order_by("pk").values_list("pk", flat=True)
+            open_ids = (
+                Intent.objects.filter(flow=flow, outcome=Outcome.OPEN).order_by("pk").values_list("pk", flat=True)
+            )
             for intent_id in open_ids:
                 acting.claim(intent_id)
             assert_stored_as_decided(flow)
         before = contents()
-        settle_again(flow)
+        time_passes(flow)
         assert contents() == before

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def _providers() -> Iterator[tuple[str, str, Callable[[], None]]]:
-    """The bases of Calendly and Stripe, and what makes them as new: nothing goes wrong, and no letter is sent."""
+def _providers(django_db_setup: None) -> Iterator[tuple[str, str, Callable[[], None]]]:
+    """The bases of Calendly and Stripe, and what makes them as new: nothing goes wrong, and no letter is sent.
+
+    They end before the database does: their couriers keep connections to the live server, and it to the database.
+    """
     states = [State(seed=name) for name in ("calendly", "stripe")]
     faults = [Faults(state.seed) for state in states]
     calendly = Calendly(states[0], faults[0], token=configured.CALENDLY_API_TOKEN)

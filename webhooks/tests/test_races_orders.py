@@ -16,7 +16,7 @@ from payments.settlement import settled_flow
 from webhooks.models import Delivery, State
 from webhooks.tests.world import PRICE, Letter, World, open_attention
 
-ORDERS = 12
+ORDERS = 8
 """How many are tried, of each walk. They are drawn, but the same in every run."""
 MONEY_LETTERS = ["charge.succeeded", "charge.updated", "checkout.session.completed", "payment_intent.succeeded"]
 

@@ -29,14 +29,13 @@ from sandbox.courier import signature
 from webhooks.models import Delivery, State
 from webhooks.tasks import process
 
-CONSULTATION, CODE_REVIEW, INTRO = "1:1 Consultation", "Code review", "Free intro call"
-"""Event types of the local Calendly that the demo offers, by name. The last one is free."""
-SLUGS = {CONSULTATION: "consultation", CODE_REVIEW: "code-review", INTRO: "intro"}
+CONSULTATION, INTRO = "1:1 Consultation", "Free intro call"
+"""Event types of the local Calendly that the demo offers, by name."""
+SLUGS = {CONSULTATION: "consultation", INTRO: "intro"}
 PRICE, CURRENCY = 12_000, "USD"
 """Of the consultation."""
 CASEY = "casey@example.com"
 READS = (IntentKind.READ_CHECKOUT, IntentKind.READ_PAYMENT)
-
 
 _of_thread = threading.local()
 

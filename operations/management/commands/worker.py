@@ -56,7 +56,7 @@ async def _work_until_stopped() -> None:
             with suppress(asyncio.CancelledError):
                 await working
         except (ConnectorException, psycopg.Error) as error:
-            logger.warning("the worker has lost its database: %s", error)
+            logger.warning("the worker has lost its database and will start again: %s", error.__cause__ or error)
         await asyncio.wait((stopping,), timeout=PAUSE)
 
 
