@@ -108,7 +108,7 @@ class AttentionKind(StrEnum):
     # Not derived by `decide`: recorded by the rooms that meet them, closed by staff or by the same room.
     DELIVERY_PARKED = "DELIVERY_PARKED"
     UNPLACED_INVITEE = "UNPLACED_INVITEE"
-    CALENDLY_FORBIDDEN = "CALENDLY_FORBIDDEN"
+    PROVIDER_FORBIDDEN = "PROVIDER_FORBIDDEN"
     FRAUD_WARNING = "FRAUD_WARNING"
 
 
@@ -334,6 +334,20 @@ class NewIntent:
     """For a checkout: Stripe's `expires_at`, frozen on the intent."""
     why: str = ""
     """The row or rule that made it due, for the timeline (LIFECYCLE I9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a cancel asked now would bring back, beside what has come back already."""
+
+    amount: int
+    already: int
+    percent: int
+    notice: timedelta | None
+    """Of the policy's tier that counts; None: less notice than any of them asks for."""
+    valid_until: datetime | None
+    """The last moment at which the percentage is this one; None while the start is unknown or once it is decided."""
+    by: Party
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from bookings.facts import (
     BookingStatus,
     BookingVerdict,
     CalendlyStatus,
+    CancelAsked,
     Decision,
     FlowFacts,
     IntentFacts,
@@ -24,6 +25,7 @@ from bookings.facts import (
     Outcome,
     Party,
     PaymentStatus,
+    Quote,
     RefundStatus,
     Verdict,
 )
@@ -108,6 +110,23 @@ def decision(r: Reading) -> Decision | None:
     ):
         return Decision("D4", 100, r.now, Party.SYSTEM, unseen=not tip.seen)
     return None
+
+
+def quote(facts: FlowFacts, now: datetime, by: Party) -> Quote:
+    """What a cancel asked now would bring back, by the very rules of the cancel; of an ended flow what still comes."""
+    asked = facts if facts.decision else replace(facts, cancel_asked=CancelAsked(now, by))
+    end = asked.decision or decision(Reading(asked, now))
+    r = Reading(_withdrawn(replace(asked, decision=end), now), now)
+    percent = end.percent if end else 0
+    under_way = sum(r.on_its_way(paid) for paid in facts.payments)
+    return Quote(
+        amount=sum(amount for _, amount in r.refunds_due) + under_way,
+        already=sum(refund.amount for refund in facts.refunds if refund.succeeded),
+        percent=percent,
+        notice=max((tier.notice for tier in facts.tiers if tier.percent == percent), default=None),
+        valid_until=None if facts.decision else r.percent_holds_until(percent),
+        by=end.by if end else by,
+    )
 
 
 # Section 5: the statuses, the first row that holds.
@@ -273,7 +292,7 @@ def attentions(r: Reading) -> Iterator[tuple[AttentionKind, str]]:
         yield AttentionKind.SEVERAL_TIPS, flow
     if r.paid_unseen_since and now >= r.paid_unseen_since + PATIENCE:
         yield AttentionKind.PAID_UNSEEN, flow
-    if facts.direct and not facts.client_known:
+    if facts.direct and not (facts.client_known and r.captured >= r.due):
         yield AttentionKind.DIRECT_BOOKING, flow
     yield from _call_attentions(r)
     yield from _refund_attentions(r)

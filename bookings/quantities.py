@@ -157,6 +157,15 @@ class Reading:
                     notices.append(left - moved_at)
         return min((tier_percent(self.facts.tiers, notice) for notice in notices), default=100)
 
+    def percent_holds_until(self, percent: int) -> datetime | None:
+        """The last moment at which the policy gives this percentage: a tier's boundary, or the start."""
+        if self.current is None or self.current.start is None:
+            return None
+        start = self.current.start
+        boundaries = sorted(at for at in (start - tier.notice for tier in self.facts.tiers) if at >= self.now)
+        falls = (at for at in boundaries if self.policy_percent(at + timedelta.resolution) < percent)
+        return next(falls, start)
+
     # The sums (LIFECYCLE 5): over matching payments only.
 
     def intents(self, kind: IntentKind) -> list[IntentFacts]:
@@ -248,12 +257,19 @@ class Reading:
             if (not failed[intent.id] if intent.id in failed else intent.open)
         )
 
+    def _reserved(self, paid: PaymentFacts) -> int:
+        """Asked for, and not answered yet."""
+        answered = {refund.intent_id for refund in self._refunds(paid)}
+        return sum(i.amount for i in self._refund_intents(paid) if i.open and i.id not in answered)
+
+    def on_its_way(self, paid: PaymentFacts) -> int:
+        """What is going back of one payment: reserved, or pending at the bank."""
+        return self._reserved(paid) + sum(refund.amount for refund in self._refunds(paid) if refund.pending)
+
     def left(self, paid: PaymentFacts) -> int:
         """What can still go back of one payment."""
-        answered = {refund.intent_id for refund in self._refunds(paid)}
         out = sum(refund.amount for refund in self._refunds(paid) if not refund.failed)
-        reserved = sum(i.amount for i in self._refund_intents(paid) if i.open and i.id not in answered)
-        return paid.captured - out - reserved - self._lost([paid])
+        return paid.captured - out - self._reserved(paid) - self._lost([paid])
 
     @cached_property
     def back(self) -> int:

@@ -1,13 +1,14 @@
 """The JSON of bookings, in and out (contract sections 1.1 and 3.1; DESIGN 5 and 6.4). Names and times are theirs."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rest_framework import serializers
 
-from api.serializers import IdField, StrictSerializer, TextField, UtcDateTimeField
+from api.serializers import IdField, StrictSerializer, TextField, TrueOrFalseField, UtcDateTimeField
 from bookings import money
+from bookings.facts import Quote
 from bookings.models import Booking, BookingFlow, SessionType
 
 LONGEST_URI = 500
@@ -43,6 +44,12 @@ class StoreEventSerializer(StrictSerializer):
     calendlyInviteeUri = TextField(max_length=LONGEST_URI)
     scheduledTime = UtcDateTimeField(required=False)
     clientInfo = ClientInfoSerializer(required=False)
+
+
+class CancelBookingSerializer(StrictSerializer):
+    bookingId = IdField()
+    reason = TextField(max_length=1000, required=False, allow_blank=True)
+    refundRequested = TrueOrFalseField(required=False)
 
 
 def utc(at: datetime | None) -> str | None:
@@ -81,6 +88,22 @@ def status_json(booking: Booking) -> dict[str, Any]:
         "scheduledTime": utc(booking.start or booking.claimed_start),
         "sessionType": offer_json(flow, flow.session_type_id),
         "lastUpdated": utc(max(flow.updated_at, booking.updated_at)),
+    }
+
+
+def quote_json(booking: Booking, told: Quote) -> dict[str, Any]:
+    """`GET cancellation-quote` (DESIGN section 5). `tier` is the hours of notice that the tier asks for."""
+    currency = booking.flow.currency
+    return {
+        "success": True,
+        "bookingId": booking.id,
+        "refundAmount": money.to_major(told.amount, currency),
+        "alreadyRefunded": money.to_major(told.already, currency),
+        "currency": currency,
+        "percent": told.percent,
+        "tier": None if told.notice is None else int(told.notice / timedelta(hours=1)),
+        "validUntil": utc(told.valid_until),
+        "requestedBy": told.by,
     }
 
 

@@ -11,20 +11,23 @@ from rest_framework.viewsets import ViewSet
 
 from api.errors import InvalidRequest, NotFound
 from bookings import who
-from bookings.facts import BookingStatus
+from bookings.facts import BookingStatus, Party
 from bookings.flows import begin_flow
 from bookings.models import Booking, BookingFlow, Client, SessionType
 from bookings.neighbours import neighbours_of
 from bookings.paging import NewestFirst
 from bookings.serializers import (
     BookingSerializer,
+    CancelBookingSerializer,
     InitiateBookingSerializer,
     SessionTypeSerializer,
     StoreEventSerializer,
     offer_json,
+    quote_json,
     status_json,
     utc,
 )
+from payments.cancelling import cancellation_quote, request_cancel
 from payments.checkouts import pay_url, payment_url
 from payments.storing import store_event
 from payments.summary import money_of
@@ -119,6 +122,36 @@ class Scheduling(ViewSet):
     def status(self, request: Request, booking_id: str) -> Response:
         """`GET booking-status/:bookingId`."""
         return Response(status_json(who.their_booking(who.user_of(request), booking_id)))
+
+
+class Cancellations(ViewSet):
+    """Ending a booking, and what would come back (contract section 1.1; DESIGN 5 and 6.9)."""
+
+    def create(self, request: Request) -> Response:
+        """`POST cancel-booking`: ends it at Calendly, and sends back what the policy says."""
+        body = _checked(CancelBookingSerializer, request)
+        booking = who.their_booking(who.user_of(request), body["bookingId"])
+        ended = request_cancel(
+            booking,
+            who.cause_of(request),
+            by=Party.CLIENT,
+            reason=body.get("reason", ""),
+            refund_requested=body.get("refundRequested", True),
+        )
+        return Response(
+            {
+                "success": True,
+                "bookingId": booking.id,
+                "status": ended.status,
+                "refundStatus": ended.refund_status,
+                "refundId": ended.refund_id,
+            }
+        )
+
+    def quote(self, request: Request, booking_id: str) -> Response:
+        """`GET bookings/{id}/cancellation-quote`."""
+        booking = who.their_booking(who.user_of(request), booking_id)
+        return Response(quote_json(booking, cancellation_quote(booking, who.cause_of(request), by=Party.CLIENT)))
 
 
 def _checked(serializer_class: Any, request: Request) -> dict[str, Any]:

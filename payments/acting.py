@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from api.calling import CallFailed, Deadline, Refused, Unavailable, Unknown
@@ -40,11 +41,25 @@ OLD_VIEW = ("charge_already_refunded", "charge_disputed", "amount_too_large", "r
 """Stripe's codes for refunds that show that we had not heard everything."""
 
 
-def act(intent_id: str) -> None:
+def act(intent_id: str, deadline: Deadline | None = None) -> None:
     """Make the call that an intent names, if it is still wanted and nobody else is making it."""
     intent = claim(intent_id)
     if intent:
-        make_call(intent)
+        make_call(intent, deadline)
+
+
+def act_on_flow(flow_id: str, deadline: Deadline) -> None:
+    """Make a flow's due calls, and those that their answers make due, as long as there is time.
+
+    For a request whose answer depends on them; what is left is the worker's.
+    """
+    tried: set[str] = set()
+    while deadline.left() > 0:
+        due = _due(timezone.now()).filter(flow_id=flow_id).exclude(pk__in=tried).first()
+        if due is None:
+            return
+        tried.add(due.id)
+        act(due.id, deadline)
 
 
 def claim(intent_id: str) -> Intent | None:
@@ -351,6 +366,9 @@ PROVIDERS = {kind: "calendly" if kind is IntentKind.CANCEL_EVENT else "stripe" f
 
 def due_intents(now: datetime, limit: int) -> list[str]:
     """Open intents whose time has come and that nobody holds, the longest due first."""
+    return list(_due(now).values_list("pk", flat=True)[:limit])
+
+
+def _due(now: datetime) -> QuerySet[Intent]:
     rows = Intent.objects.filter(outcome=Outcome.OPEN, next_at__lte=now).exclude(lease_until__gt=now)
-    rows = rows.exclude(needs_approval=True, approved_at=None)
-    return list(rows.order_by("next_at").values_list("pk", flat=True)[:limit])
+    return rows.exclude(needs_approval=True, approved_at=None).order_by("next_at", "pk")

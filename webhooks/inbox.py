@@ -13,7 +13,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from api.calling import Unavailable, Unknown
+from api.calling import Refused, Unavailable, Unknown
 from bookings.attention import raise_attention
 from bookings.facts import AttentionKind
 from webhooks.models import Delivery, State
@@ -66,6 +66,8 @@ def process(delivery_id: str, read: Callable[[Delivery], str]) -> None:
         _park(delivery, str(parked))
     except (Unavailable, Unknown) as failure:
         _wait_for_provider(delivery, failure.message)
+    except Refused as refusal:
+        _refused(delivery, refusal)
     except (OperationalError, InterfaceError, ConnectorException):
         raise
     except Exception as error:
@@ -93,6 +95,15 @@ def _try_again(delivery: Delivery, error: str) -> None:
         _park(delivery, error)
     else:
         _knock_at(delivery, timezone.now() + FIRST_WAIT * 2 ** (delivery.attempts - 1), error)
+
+
+def _refused(delivery: Delivery, refusal: Refused) -> None:
+    """What had to be read was refused. A token that is not known or may not read is no fault of the delivery."""
+    if refusal.status in (401, 403):
+        raise_attention(AttentionKind.PROVIDER_FORBIDDEN, delivery.provider, text=refusal.message)
+        _wait_for_provider(delivery, refusal.message)
+    else:
+        _try_again(delivery, f"Refused: {refusal.message}")
 
 
 def _wait_for_provider(delivery: Delivery, error: str) -> None:

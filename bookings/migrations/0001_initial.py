@@ -299,8 +299,8 @@ class Migration(migrations.Migration):
                                 bookings.facts.AttentionKind["UNPLACED_INVITEE"],
                             ),
                             (
-                                bookings.facts.AttentionKind["CALENDLY_FORBIDDEN"],
-                                bookings.facts.AttentionKind["CALENDLY_FORBIDDEN"],
+                                bookings.facts.AttentionKind["PROVIDER_FORBIDDEN"],
+                                bookings.facts.AttentionKind["PROVIDER_FORBIDDEN"],
                             ),
                             (
                                 bookings.facts.AttentionKind["FRAUD_WARNING"],

@@ -21,18 +21,6 @@ pytestmark = pytest.mark.django_db
 
 SCHEDULING = "/api/scheduling"
 UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
-OFFER_KEYS = {"id", "name", "description", "duration", "price", "currency"}
-BOOKING_KEYS = {
-    *("id", "clientId", "builderProfileId", "sessionTypeId", "status", "paymentStatus", "scheduledTime", "duration"),
-    *("price", "currency", "calendlyEventId", "calendlyEventUri", "calendlyInviteeUri", "createdAt", "updatedAt"),
-    # DESIGN 6.5
-    *("rescheduledFrom", "rescheduledTo", "disputed", "cancellationPending", "holdExpiresAt", "payUrl"),
-}
-UNKNOWN_UNTIL = {
-    *("stripeSessionId", "stripePaymentIntentId", "stripeRefundId", "cancelReason", "cancelledAt", "cancelledBy"),
-    "refundAmount",
-}
-EXACT = [(12_000, "USD", "120.00"), (8_000, "JPY", "8000"), (1_500, "KWD", "1.500"), (0, "USD", "0.00")]
 
 
 @pytest.fixture

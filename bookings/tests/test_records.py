@@ -91,7 +91,7 @@ def told(invitee: Invitee) -> News:
     return lambda locked: record_invitee(locked, invitee)
 
 
-def claim(invitee_id: str) -> News:
+def claim(invitee_id: str) -> Callable[[LockedFlow], Booking]:
     return lambda locked: record_claim(locked, event_id=f"EV-{invitee_id}", invitee_id=invitee_id, start=START)
 
 

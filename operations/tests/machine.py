@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENC
 
 
 class Machine:
-    """Database, sandbox, web server and a worker, with the demo's data. Start it with `running_machine`."""
+    """Database, sandbox, web server and a worker, with the demo data, in a folder that all may pass through."""
 
     def __init__(self, home: Path, ports: tuple[int, int, int]) -> None:
         port, calendly, stripe = ports

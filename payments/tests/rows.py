@@ -469,7 +469,7 @@ class Wire:
         return [call for call in self.calls if call.does == does]
 
     def _on_request(self, request: PreparedRequest) -> tuple[int, dict[str, str], str]:
-        open_ones = [block for block in connection.atomic_blocks if not block._from_testcase]
+        open_ones = [block for block in connection.atomic_blocks if not block._from_testcase]  # type: ignore[attr-defined]
         if open_ones:
             pytest.fail(f"{request.method} {request.url}: a transaction is open")
         url, method, body = urlsplit(str(request.url)), str(request.method), str(_text(request.body))

@@ -1,4 +1,4 @@
-"""create-checkout-session and session-status: what they answer, and when they refuse (contract section 1.1; DESIGN 6.7, 6.9)."""
+"""create-checkout-session and session-status: what they answer, and when they refuse (DESIGN 6.7, 6.9)."""
 
 import json
 import re

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 
 from bookings.facts import AsyncResult, BookingStatus, IntentKind, Outcome, PaymentStatus
 from bookings.locked import LockedFlow, values
@@ -14,6 +15,7 @@ from bookings.models import Booking, BookingFlow, Intent
 from payments.models import Checkout, Dispute, Payment, Refund
 from payments.records import close_intent, record_checkout, record_dispute, record_payment, record_refund
 from payments.settlement import settled_flow
+from payments.stripe_objects import DisputeSeen, RefundSeen
 from payments.tests.rows import (
     HEARD,
     HOUR,
@@ -49,13 +51,15 @@ def flow() -> BookingFlow:
     return booked()
 
 
-def money() -> list[dict[str, object]]:
+def money() -> list[dict[str, Any]]:
     """All that is stored of the money, our own times left out."""
-    rows = [row for model in (Checkout, Payment, Refund, Dispute) for row in model.objects.order_by("pk")]
+    rows: list[Model] = []
+    for model in (Checkout, Payment, Refund, Dispute):
+        rows += model.objects.order_by("pk")
     return [{name: value for name, value in values(row).items() if name not in ARRIVALS} for row in rows]
 
 
-def after(flow: BookingFlow, news: Sequence[News]) -> list[dict[str, object]]:
+def after(flow: BookingFlow, news: Sequence[News]) -> list[dict[str, Any]]:
     """What is stored after this news, a second between each; nothing of it stays."""
     with transaction.atomic():
         with settled_flow(flow.id, HEARD) as locked:
@@ -67,7 +71,7 @@ def after(flow: BookingFlow, news: Sequence[News]) -> list[dict[str, object]]:
     return found
 
 
-def assert_order_does_not_matter(flow: BookingFlow, *news: News) -> list[dict[str, object]]:
+def assert_order_does_not_matter(flow: BookingFlow, *news: News) -> list[dict[str, Any]]:
     ends = after(flow, news)
     for order in permutations(news):
         assert after(flow, order) == ends
@@ -84,6 +88,14 @@ def checkout(flow: BookingFlow, *args: Any, **fields: Any) -> News:
 
 def payment(seen: Any, **how: Any) -> News:
     return lambda locked: record_payment(locked, seen, **how)
+
+
+def refund(seen: RefundSeen) -> News:
+    return lambda locked: record_refund(locked, seen)
+
+
+def dispute(seen: DisputeSeen) -> News:
+    return lambda locked: record_dispute(locked, seen)
 
 
 # Order.
@@ -142,7 +154,7 @@ def test_a_refund_moves_up_in_rank_only(flow):
     opened(flow)
     paid(flow)
     statuses = ("pending", "requires_action", "succeeded", "failed")
-    told = [lambda locked, one=refund_seen(1_000, status): record_refund(locked, one) for status in statuses]
+    told = [refund(refund_seen(1_000, status)) for status in statuses]
     ends = assert_order_does_not_matter(flow, *told)
     assert ends[-2]["status"] == "failed"
     assert after(flow, told[:3])[-1] == {"status": PaymentStatus.PARTIALLY_REFUNDED}
@@ -160,11 +172,11 @@ def test_a_dispute_ends_the_same_in_every_order(flow):
         dispute_seen("under_review"),
         dispute_seen("lost", is_charge_refundable=False),
     ]
-    told = [lambda locked, one=one: record_dispute(locked, one) for one in seen]
+    told = [dispute(one) for one in seen]
     for (lower, one), (higher, another) in combinations(enumerate(told), 2):
         for order in ([one, another], [another, one]):
-            dispute = after(flow, order)[-2]
-            assert (dispute["status"], dispute["inquiry"]) == (seen[higher].status, higher <= 1), (lower, higher)
+            end = after(flow, order)[-2]
+            assert (end["status"], end["inquiry"]) == (seen[higher].status, higher <= 1), (lower, higher)
     ends = assert_order_does_not_matter(flow, *told[1:])
     assert ends[-1] == {"status": PaymentStatus.REFUNDED}
 
@@ -172,11 +184,10 @@ def test_a_dispute_ends_the_same_in_every_order(flow):
 def test_the_movements_of_a_dispute_are_not_forgotten(flow):
     opened(flow)
     paid(flow)
-    movement = {"id": "txn_1", "currency": "USD", "amount": -PRICE, "fee": 1_500, "net": -13_500, "created": 1}
+    movement: dict[str, str | int] = {"id": "txn_1", "currency": "USD", "amount": -PRICE, "fee": 1_500, "net": -13_500}
     created, withdrawn = dispute_seen(), replace(dispute_seen(), balance_transactions=[movement])
     back = replace(dispute_seen("won"), balance_transactions=[{**movement, "id": "txn_2", "amount": PRICE}])
-    told = [lambda locked, one=one: record_dispute(locked, one) for one in (created, withdrawn, back)]
-    ends = assert_order_does_not_matter(flow, *told)
+    ends = assert_order_does_not_matter(flow, *(dispute(one) for one in (created, withdrawn, back)))
     assert [one["id"] for one in ends[-2]["balance_transactions"]] == ["txn_1", "txn_2"]
 
 
@@ -203,10 +214,15 @@ def test_hearing_a_thing_twice_leaves_no_second_trace(flow, clock):
 
 
 def test_a_session_complete_and_paid_records_its_payment_with_it(flow):
-    with pytest.raises(RuntimeError), settled_flow(flow.id, HEARD) as locked:
-        record_checkout(locked, checkout_seen(opening(flow), "complete", "pi_1"))
-        assert Payment.objects.get().captured_minor == PRICE
-        raise RuntimeError
+
+    def breaks_off() -> None:
+        with settled_flow(flow.id, HEARD) as locked:
+            record_checkout(locked, checkout_seen(opening(flow), "complete", "pi_1"))
+            assert Payment.objects.get().captured_minor == PRICE
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        breaks_off()
     assert (Checkout.objects.count(), Payment.objects.count()) == (0, 0)
     with settled_flow(flow.id, HEARD) as locked:
         record_checkout(locked, checkout_seen(opening(flow), "complete", "pi_1"))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from bookings.facts import AttentionKind, BookingStatus
 from bookings.models import Attention, Booking, BookingFlow, Client, Intent, SessionType, UnplacedInvitee
@@ -31,6 +32,7 @@ from payments.tests.rows import (
     invitee_json,
     invitee_seen,
     jobs,
+    last_line,
     offer,
     opening,
     session_json,
@@ -58,7 +60,7 @@ def sweep(clock: Any, after: Any) -> int:
 def place_again(clock: Any, after: Any = 0 * SECOND) -> int:
     """Let time pass, and have the worker look at the unplaced invitees that are due; how many."""
     clock.shift(after)
-    due = placing.due_unplaced(acting.timezone.now(), 10)
+    due = placing.due_unplaced(timezone.now(), 10)
     for invitee_id in due:
         tasks.place(invitee_id)
     return len(due)
@@ -77,7 +79,7 @@ def test_flows_whose_time_has_come_are_settled(wire, clock):
     assert tasks.settle_due_flows() == 1
     assert Booking.objects.get().status == BookingStatus.COMPLETED
     assert tasks.settle_due_flows() == 0
-    assert flow.timeline.last().cause_kind == "clock"
+    assert last_line(flow).cause_kind == "clock"
 
 
 def test_a_flow_is_due_at_its_time_and_not_before(clock):
@@ -224,7 +226,7 @@ def test_the_email_decides_only_if_exactly_one_flow_waits(wire, clock, why):
     calendly_has(wire, invitee_json())
     place_again(clock, 2 * MINUTE)
     placed = Booking.objects.get(invitee_id="A").flow
-    assert placed.pk not in before and placed.direct
+    assert (placed.pk in before, placed.direct) == (False, True)
 
 
 def test_a_direct_booking_has_a_flow_of_its_own_and_the_client_of_the_account(wire, clock):
@@ -249,9 +251,10 @@ def test_a_direct_booking_of_somebody_unknown_is_shown_to_a_person(wire, clock, 
     if who == "without an account":
         Client.objects.create(email="ann@example.com")
     if who == "locked out":
-        User.objects.filter(pk=ann().user_id).update(is_active=False)
+        User.objects.filter(client=ann()).update(is_active=False)
     if who == "two of them":
-        Client.objects.create(email="ANN@example.com", user=ann() and User.objects.create(username="ann2"))
+        ann()
+        Client.objects.create(email="ANN@example.com", user=User.objects.create(username="ann2"))
     place()
     calendly_has(wire, invitee_json())
     place_again(clock, 2 * MINUTE)

@@ -41,7 +41,7 @@ class LocalStripe:
 def local_stripe(
     state: State, faults: Faults, *, secret_key: str = DEFAULT_KEY, webhook_secret: str = ""
 ) -> LocalStripe:
-    """A Stripe with these books. `webhook_secret` is the secret of every webhook endpoint that is made; else each has its own."""
+    """A Stripe with these books. Every webhook endpoint gets the `webhook_secret`; without one each has its own."""
     events = Events(state, faults, webhook_secret=webhook_secret)
     ledger = Ledger(state, events)
     app = Flask(__name__)

@@ -199,7 +199,7 @@ def test_a_verified_letter_with_anything_spoiled_in_it_is_kept_and_never_stumble
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between tries at a provider that does not answer
     with responses.RequestsMock(assert_all_requests_are_fired=False):
         assert outcome(provider, letter) == (200, State.PROCESSED, 0, "")
-        # Another value at each place: all at all take minutes (and passed, when this was written).
+        # Another value at each place; every value at every place takes minutes.
         for path, value in zip(places(letter), cycle(SPOILED), strict=False):
             # Left due, without a failed attempt: it waits for the provider to tell what the letter lacks.
             status, _, attempts, reason = outcome(provider, spoiled(letter, path, value))

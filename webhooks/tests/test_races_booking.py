@@ -388,7 +388,7 @@ def test_what_calendly_forbids_awaits_the_webhook_and_needs_a_person(world: Worl
         answer = casey.store_event(flow_id, booked)
 
     assert (answer.status_code, answer.json()["nextAction"]) == (200, "AWAIT_WEBHOOK")
-    assert open_attention(flow_id) == ["CALENDLY_FORBIDDEN"]
+    assert open_attention(flow_id) == ["PROVIDER_FORBIDDEN"]
     world.hear()
     assert Booking.objects.get().invitee_id == booked["invitee_id"]
     assert set(Delivery.objects.values_list("state", flat=True)) == {"processed"}

@@ -22,7 +22,7 @@ from sandbox.serving import QuietHandler, running
 from sandbox.state import State
 from sandbox.stripe.app import DEFAULT_KEY, local_stripe
 
-SECRET = "whsec_of_the_first_endpoint"
+SECRET = "whsec_of_every_endpoint"
 TALK = {
     "mode": "payment",
     "line_items[0][price_data][currency]": "eur",
