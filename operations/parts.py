@@ -10,7 +10,7 @@ from pathlib import Path
 LOOPBACK = "127.0.0.1"
 
 MANAGE = (sys.executable, "manage.py")
-WORKER = (*MANAGE, "procrastinate", "worker", "--concurrency", "4", "--shutdown-graceful-timeout", "4")
+WORKER = (*MANAGE, "worker")
 
 
 def web_server(host: str, port: int, workers: int) -> list[str]:
