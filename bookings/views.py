@@ -1,7 +1,7 @@
 """The doors of bookings: parse, check who is asking, call one function, answer."""
 
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from django.utils import timezone
 from rest_framework.generics import GenericAPIView
@@ -168,7 +168,8 @@ def _scheduling_link(flow: BookingFlow, client: Client) -> str:
     parameters["utm_content"] = flow.id
     parameters |= {"name": client.name} if client.name else {}
     parameters |= {"email": client.email} if client.email else {}
-    query = "&".join(part for part in (base.query, urlencode(parameters)) if part)
+    kept = {name: value for name, value in parse_qsl(base.query) if name not in parameters}
+    query = urlencode(kept | parameters)
     return urlunsplit((base.scheme, base.netloc, base.path, query, ""))
 
 

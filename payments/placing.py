@@ -139,7 +139,7 @@ def _direct_flow(invitee: Invitee, session_type: SessionType) -> str:
     if invitee.created_at and invitee.created_at < session_type.active_since:
         raise NotOurs("it was booked before the session type was ours")
     clients = (
-        list(Client.objects.filter(email__iexact=invitee.email, user__is_active=True)[:2]) if invitee.email else []
+        list(Client.objects.filter(email=invitee.email.lower(), user__is_active=True)[:2]) if invitee.email else []
     )
     client = clients[0] if len(clients) == 1 else None
     return begin_flow(session_type, client, now=timezone.now(), direct=True).id

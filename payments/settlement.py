@@ -45,11 +45,10 @@ def settle(flow: LockedFlow) -> Verdict:
     _withdraw(flow, verdict)
     for new in verdict.intents:
         write_intent(flow, new)
-    for paid in facts.payments:
-        reserved = verdict.reserved[paid.payment_intent_id]
-        Payment.objects.filter(pk=paid.payment_intent_id).exclude(refund_intended_minor=reserved).update(
-            refund_intended_minor=reserved
-        )
+    for payment in Payment.objects.filter(flow=flow.row):
+        if payment.refund_intended_minor != verdict.reserved[payment.pk]:
+            payment.refund_intended_minor = verdict.reserved[payment.pk]
+            payment.save(update_fields=["refund_intended_minor"])
     _write_attentions(flow, verdict)
     _write_timeline(flow, before, _stored(flow))
     return verdict

@@ -80,7 +80,7 @@ def _ask_calendly(event_id: str, invitee_id: str, flow_id: str) -> Invitee | Non
             raise CalendlyApiError from refusal
         if refusal.status == 403:
             raise_attention(
-                AttentionKind.PROVIDER_FORBIDDEN, event_id, text="Calendly does not let us read it", flow_id=flow_id
+                AttentionKind.PROVIDER_FORBIDDEN, flow_id, text="Calendly does not let us read it", flow_id=flow_id
             )
         return None
     complete = event.event_type_id and event.start and event.end and invitee.created_at

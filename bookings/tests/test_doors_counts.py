@@ -101,7 +101,6 @@ def nothing_new(flow_id: str) -> int:
     return len(statements(queries))
 
 
-@pytest.mark.xfail(strict=True, reason="settlement.py sends one UPDATE for each payment")
 def test_settling_costs_no_more_for_a_flow_of_many_bookings_and_payments():
     ann = caller("ann@example.com")
     booking = rich(ann)

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 
 SCHEDULING = "/api/scheduling"
 INITIATE, STORE_EVENT = f"{SCHEDULING}/calendly/initiate-booking", f"{SCHEDULING}/calendly/store-event"
+CANCEL = f"{SCHEDULING}/cancel-booking"
 LISTS = [f"{SCHEDULING}/session-types", f"{SCHEDULING}/bookings"]
 BY_ID = [f"{SCHEDULING}/session-types/", f"{SCHEDULING}/bookings/", f"{SCHEDULING}/calendly/booking-status/"]
 IDS = {"sessionTypeId", "clientId", "builderProfileId", "bookingFlowId"}
@@ -43,6 +44,9 @@ def good_body(door: str, client: Caller) -> dict[str, Any]:
             "builderProfileId": session_type.builder_id,
             "utmParams": {"source": "a", "medium": "b", "campaign": "c"},
         }
+    if door == CANCEL:
+        booking = heard(flow, "INV-GOOD")
+        return {"bookingId": booking.id, "reason": "Ill", "refundRequested": True}
     return {
         "bookingFlowId": flow.id,
         "calendlyEventUri": "https://api.calendly.com/scheduled_events/EV",
@@ -52,14 +56,14 @@ def good_body(door: str, client: Caller) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("door", [INITIATE, STORE_EVENT])
+@pytest.mark.parametrize("door", [INITIATE, STORE_EVENT, CANCEL])
 @pytest.mark.parametrize(("raw", "content_type", "status"), BODIES.values(), ids=BODIES)
 def test_a_hostile_body_is_refused(ann: Caller, door: str, raw: bytes, content_type: str, status: int):
     with nothing_written():
         assert_refused(ann.send("POST", door, raw, content_type), status)
 
 
-@pytest.mark.parametrize("door", [INITIATE, STORE_EVENT])
+@pytest.mark.parametrize("door", [INITIATE, STORE_EVENT, CANCEL])
 def test_one_wrong_field_spoils_the_whole_body(ann: Caller, door: str):
     body = good_body(door, ann)
     with nothing_written():
@@ -67,7 +71,7 @@ def test_one_wrong_field_spoils_the_whole_body(ann: Caller, door: str):
             assert_refused(ann.post(door, wrong), 400, about=about)
 
 
-@pytest.mark.parametrize("door", [INITIATE, STORE_EVENT])
+@pytest.mark.parametrize("door", [INITIATE, STORE_EVENT, CANCEL])
 def test_a_key_given_twice_is_refused(ann: Caller, door: str):
     raw = json.dumps(good_body(door, ann))
     twice = raw[:-1] + ", " + raw[1:]
@@ -143,7 +147,7 @@ def test_a_thousand_and_one_parameters_are_refused(ann: Caller):
     assert_refused(ann.get(f"{SCHEDULING}/bookings?{query}"), 400)
 
 
-@pytest.mark.parametrize("door", [INITIATE, STORE_EVENT])
+@pytest.mark.parametrize("door", [INITIATE, STORE_EVENT, CANCEL])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
 def test_a_door_to_write_at_answers_post_only(ann: Caller, door: str, method: str):
     raw = json.dumps(good_body(door, ann)).encode()

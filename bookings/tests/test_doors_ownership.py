@@ -35,6 +35,14 @@ DOORS: dict[str, tuple[Ask, str]] = {
         lambda one, ids: one.post("/api/stripe/create-checkout-session", {"bookingId": ids["booking"]}),
         "BOOKING_NOT_FOUND",
     ),
+    "cancel-booking": (
+        lambda one, ids: one.post("/api/scheduling/cancel-booking", {"bookingId": ids["booking"]}),
+        "BOOKING_NOT_FOUND",
+    ),
+    "cancellation-quote": (
+        lambda one, ids: one.get(f"/api/scheduling/bookings/{ids['booking']}/cancellation-quote"),
+        "BOOKING_NOT_FOUND",
+    ),
     "session-status": (lambda one, ids: one.get(f"/api/stripe/session-status/{ids['session']}"), "NOT_FOUND"),
 }
 READING = {name: DOORS[name] for name in ("booking", "booking-status")}

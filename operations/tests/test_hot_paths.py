@@ -254,9 +254,7 @@ HOT: dict[str, Any] = {
     "settling a flow": _settle,
     "the flow of money": _look_for_money,
     "the flow of an invitee": _place,
-    "the client of a direct booking": pytest.param(
-        _book_directly, marks=pytest.mark.xfail(strict=True, reason="placing.py asks for the e-mail in any case")
-    ),
+    "the client of a direct booking": _book_directly,
     "open attentions": _attention,
 }
 

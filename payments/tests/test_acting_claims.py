@@ -86,7 +86,7 @@ def test_an_unknown_call_is_no_error(wire):
     acting.act("it_UNKNOWN")
 
 
-@pytest.mark.parametrize("how", [KeyboardInterrupt(), SystemExit(1)])
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), SystemExit(9)])
 def test_a_worker_that_dies_in_the_call_is_followed_by_one_with_the_same_key(wire, flow, clock, how):
     dies(wire, flow, how)
     answers(wire, flow)
@@ -171,7 +171,7 @@ def test_a_call_that_was_perhaps_made_is_not_withdrawn(wire, flow):
 
 
 def test_a_rate_limit_after_a_worker_died_does_not_make_the_first_call_undone(wire, flow, clock):
-    dies(wire, flow, KeyboardInterrupt())
+    dies(wire, flow, SystemExit(9))
     clock.shift(acting.LEASE)
     wire.answers(OPEN, LIMITED)
     acting.act(opening(flow).id)
@@ -194,7 +194,7 @@ def test_a_rate_limit_after_an_unknown_outcome_does_not_make_the_first_call_undo
 
 
 def test_a_key_older_than_a_day_is_looked_up_and_what_is_found_is_recorded(wire, flow, clock):
-    dies(wire, flow, KeyboardInterrupt())
+    dies(wire, flow, SystemExit(9))
     clock.shift(acting.KEY_LIFE)
     intent = opening(flow)
     wire.answers(LIST, listing(session_json(intent)))
@@ -206,7 +206,7 @@ def test_a_key_older_than_a_day_is_looked_up_and_what_is_found_is_recorded(wire,
 
 
 def test_a_key_a_second_younger_than_a_day_is_used_again(wire, flow, clock):
-    dies(wire, flow, KeyboardInterrupt())
+    dies(wire, flow, SystemExit(9))
     clock.shift(acting.KEY_LIFE - SECOND)
     answers(wire, flow)
     acting.act(opening(flow).id)
@@ -229,7 +229,7 @@ def test_a_key_that_holds_a_saved_failure_gets_a_successor_if_nothing_was_made(w
 def test_the_successor_of_a_key_lives_as_long_and_may_be_followed_in_turn(wire, flow, clock):
     for number in (1, 2):
         wire.answers(LIST, listing())
-        dies(wire, flow, KeyboardInterrupt())
+        dies(wire, flow, SystemExit(9))
         assert opening(flow).key_number == number
         clock.shift(acting.KEY_LIFE)
     clock.shift(-SECOND)
@@ -240,7 +240,7 @@ def test_the_successor_of_a_key_lives_as_long_and_may_be_followed_in_turn(wire, 
 
 
 def test_nothing_is_asked_for_while_it_cannot_be_looked_up(wire, flow, clock):
-    dies(wire, flow, KeyboardInterrupt())
+    dies(wire, flow, SystemExit(9))
     clock.shift(acting.KEY_LIFE)
     wire.answers(LIST, DOWN)
     acting.act(opening(flow).id)

@@ -1,0 +1,10 @@
+"""Where sessions are kept: Django's own rows, looked up only by what can be a key of ours."""
+
+from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
+
+
+class SessionStore(DatabaseSessions):
+    """Django unescapes a cookie, so a key may hold a NUL, which PostgreSQL refuses: nobody's session, not an error."""
+
+    def _validate_session_key(self, key: str) -> bool:
+        return bool(super()._validate_session_key(key)) and key.isascii() and key.isalnum()
