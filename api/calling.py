@@ -100,3 +100,22 @@ def with_retries(
                 raise
             time.sleep(wait)
     raise AssertionError("tries must be at least 1")
+
+
+MOST_RESETS = 10
+"""Rate limits that are waited out in a row; whoever is limited for longer is asked another time."""
+
+
+def patiently(call: Callable[[], Answer]) -> Answer:
+    """Make a call that may be made again, and wait out the provider's rate limits.
+
+    For commands and jobs that read much. Never inside a request or a transaction: one wait takes about a minute.
+    """
+    for _ in range(MOST_RESETS):
+        try:
+            return call()
+        except Unavailable as limited:
+            if limited.retry_after is None:
+                raise
+            time.sleep(limited.retry_after)
+    return call()

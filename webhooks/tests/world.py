@@ -126,6 +126,8 @@ class Person:
 class World:
     calendly: Provider
     stripe: Provider
+    remember: Callable[[], Callable[[], None]]
+    """Keeps what the providers hold; what it returns puts it back."""
     _taken: set[str] = field(default_factory=set)
 
     def person(self, email: str = CASEY) -> Person:
@@ -231,6 +233,16 @@ class World:
             yield
             transaction.set_rollback(True)
 
+    @contextmanager
+    def rewound(self) -> Iterator[None]:
+        """What is done inside, here and at the providers, is forgotten again."""
+        put_back = self.remember()
+        try:
+            with self.undone():
+                yield
+        finally:
+            put_back()
+
     def end(self, flow_id: str) -> dict[str, Any]:
         """Facts and statuses of a flow, without what may differ from run to run: our own ids, our own clock."""
         row = BookingFlow.objects.get(pk=flow_id)
@@ -264,7 +276,7 @@ def _place(invitee_id: str) -> None:
     place(invitee_id)
 
 
-DOES = {"delivery": _process, "intent": acting.act, "unplaced": _place}
+DOES: dict[str, Callable[[str], None]] = {"delivery": _process, "intent": acting.act, "unplaced": _place}
 """The functions behind the worker's jobs."""
 
 
