@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from api.calling import CallFailed, Deadline, Refused, Unavailable, Unknown
 from bookings import calendly_api
-from bookings.facts import CheckoutStatus, IntentKind, Outcome
+from bookings.attention import raise_attention
+from bookings.facts import AttentionKind, CheckoutStatus, IntentKind, Outcome
 from bookings.locked import Cause, LockedFlow
 from bookings.models import Intent
 from bookings.quantities import Reading
@@ -35,6 +36,8 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 """Between attempts; each attempt has the contract's tries inside it."""
 SHORTEST_CHECKOUT = timedelta(minutes=30)
 """Stripe's own bound: a checkout that ends sooner is refused, so it is planned anew."""
+UNKNOWN_KEY = 401
+"""The HTTP status with which both providers say that they do not know our key."""
 KEY_OF_OTHER_WORDS = "idempotency_error"
 """Stripe's word for a key under which we asked differently before (a setting changed since): perhaps that was done."""
 OLD_VIEW = ("charge_already_refunded", "charge_disputed", "amount_too_large", "refund_amount_too_large")
@@ -102,6 +105,12 @@ def make_call(intent: Intent, deadline: Deadline | None = None) -> CallFailed | 
             failure = Unknown(refusal.message, replayed=True, status=refusal.status, code=refusal.code)
             _try_later(intent, failure)
             return failure
+        if refusal.status == UNKNOWN_KEY:
+            # Nothing is wrong with the call: it goes out once somebody has mended the setting.
+            provider = PROVIDERS[IntentKind(intent.kind)]
+            raise_attention(AttentionKind.PROVIDER_FORBIDDEN, provider, text=refusal.message)
+            _try_later(intent, Unavailable(refusal.message, status=refusal.status))
+            return refusal
         logger.warning("%s %s was refused: %s %s", intent.kind, intent.id, refusal.status, refusal.code)
         with _answer(intent) as flow:
             close_intent(flow, _fresh(intent), Outcome.REJECTED, f"{refusal.code}: {refusal.message}")

@@ -156,6 +156,12 @@ def test_a_reschedule_is_known_from_either_end(flow):
     assert after(flow, from_the_old)[1] == {("A", "B")}
 
 
+def test_one_report_of_a_reschedule_is_enough_whatever_the_others_say(flow):
+    moved, plain = invitee_seen(cancelled_json(rescheduled=True)), invitee_seen(cancelled_json())
+    ends = assert_order_does_not_matter(flow, told(moved), told(plain))["A"]
+    assert (ends["rescheduled"], ends["status"]) == (True, BookingStatus.RESCHEDULED)
+
+
 def test_the_latest_no_show_by_calendlys_clock_counts(flow):
     hear(flow, invitee_seen())
 

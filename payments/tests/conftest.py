@@ -1,4 +1,4 @@
-"""The stopped clock and the fake wire of the tests of settling, recording and acting (`rows.py`).
+"""The stopped clock and the fake wire of the tests of settling, recording and acting (`rows.py`, `wire.py`).
 
 Pytest may read this file before Django is set up, so whatever has to do with models is imported late.
 """
@@ -11,7 +11,7 @@ import pytest
 import time_machine
 
 if TYPE_CHECKING:
-    from payments.tests.rows import Wire
+    from payments.tests.wire import Wire
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def wire(waits: list[float]) -> "Iterator[Wire]":
     """Both providers at the wire; nothing is slept between tries."""
-    from payments.tests.rows import Wire
+    from payments.tests.wire import Wire
 
     with Wire() as wire:
         yield wire

@@ -1,26 +1,15 @@
-"""Builders for the tests of settling, recording and acting: rows as the service makes them, and a fake wire.
+"""Builders for the tests of settling, recording and acting: rows as the service makes them, and what providers tell.
 
 What a provider tells is built as its JSON (Stripe's is held against Stripe's description) and read by the service's
 own readers, whether it stands on the wire or is recorded by a test itself. Rows come about in settled flows.
 """
 
-import json
-import re
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from threading import Event
-from typing import Any, Self, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
 
-import pytest
-import responses
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
-from requests import PreparedRequest
 
 from bookings.facts import IntentKind, Party
 from bookings.flows import begin_flow
@@ -37,7 +26,6 @@ from bookings.models import (
     TimelineEntry,
 )
 from bookings.records import record_invitee
-from payments.models import Checkout, Payment
 from payments.records import record_checkout, record_refund
 from payments.settlement import settled_flow
 from payments.stripe_objects import (
@@ -51,7 +39,7 @@ from payments.stripe_objects import (
     parse_payment_intent,
     parse_refund,
 )
-from payments.tests.stripe_schema import fixture, validate_request, validate_response
+from payments.tests.stripe_schema import fixture, validate_response
 
 T0 = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 """When the tests that stop the clock begin."""
@@ -96,36 +84,33 @@ def begun(session_type: SessionType | None = None, client: Client | None = None)
     return begin_flow(session_type or offer(), client or ann(), now=T0)
 
 
-def booked(price: int = PRICE, currency: str = "USD", **invitee: Any) -> BookingFlow:
+def booked(price: int = PRICE) -> BookingFlow:
     """Calendly has told of the invitee A; if there is something to pay, a checkout is due."""
-    flow = begun(offer(price, currency))
-    hear(flow, invitee_seen(**invitee))
+    flow = begun(offer(price))
+    hear(flow, invitee_seen())
     return BookingFlow.objects.get(pk=flow.pk)
 
 
-def hear(flow: BookingFlow, invitee: Invitee, cause: Cause = TOLD) -> Booking:
+def hear(flow: BookingFlow, invitee: Invitee) -> Booking:
     """Record what Calendly says of an invitee."""
-    with settled_flow(flow.id, cause) as locked:
+    with settled_flow(flow.id, TOLD) as locked:
         return record_invitee(locked, invitee)
 
 
-def opened(flow: BookingFlow, session_id: str = "cs_test_1", **session: Any) -> Checkout:
+def opened(flow: BookingFlow, session_id: str = "cs_test_1") -> None:
     """Stripe has opened the checkout that the flow's last intent asked for."""
     with settled_flow(flow.id, HEARD) as locked:
-        return record_checkout(locked, checkout_seen(opening(flow), id=session_id, **session))
+        record_checkout(locked, checkout_seen(opening(flow), id=session_id))
 
 
-def paid(flow: BookingFlow, session_id: str = "cs_test_1", payment_intent_id: str = "pi_1", **charge: Any) -> Payment:
-    """The client has paid, and the charge was read."""
-    money = charge.pop("amount", flow.price_minor)
-    intent = opening(flow)
-    seen = checkout_seen(
-        *(intent, "complete", payment_json(intent, payment_intent_id, money, charge_json(payment_intent_id, money))),
-        id=session_id,
-    )
+def paid(
+    flow: BookingFlow, session_id: str = "cs_test_1", payment_intent_id: str = "pi_1", amount: int | None = None
+) -> None:
+    """The client has paid the price, or this amount, and the charge was read."""
+    intent, amount = opening(flow), amount or flow.price_minor
+    payment = payment_json(intent, payment_intent_id, amount, charge_json(payment_intent_id, amount))
     with settled_flow(flow.id, HEARD) as locked:
-        record_checkout(locked, seen)
-    return Payment.objects.get(pk=payment_intent_id)
+        record_checkout(locked, checkout_seen(intent, "complete", payment, id=session_id))
 
 
 def opening(flow: BookingFlow) -> Intent:
@@ -150,11 +135,9 @@ def staff_refund(flow: BookingFlow, amount: int, payment_intent_id: str = "pi_1"
     """A refund that staff asked for, as it will stand when the page for it has been sent."""
     staff, _ = User.objects.get_or_create(username="staff@example.com", is_staff=True)
     with settled_flow(flow.id, ASKED) as locked:
-        intent = Intent(
-            *(), flow=locked.row, kind=IntentKind.REFUND, target=payment_intent_id, amount_minor=amount,
-            currency=locked.row.currency, why="staff", requested_by=staff, created_at=locked.now, next_at=locked.now,
-            **fields,
-        )  # fmt: skip
+        intent = Intent(flow=locked.row, kind=IntentKind.REFUND, target=payment_intent_id, why="staff", **fields)
+        intent.amount_minor, intent.currency, intent.requested_by = amount, locked.row.currency, staff
+        intent.created_at = intent.next_at = locked.now
         locked.save(intent, "Refund asked")
     return intent
 
@@ -370,139 +353,3 @@ def invitee_seen(resource: JSON | None = None, event: JSON | None = None, **fiel
 
 def event_seen(invitee_id: str = "A", **fields: Any) -> ScheduledEvent:
     return parse_scheduled_event(event_json(invitee_id, **fields))
-
-
-# Others at work.
-
-Result = TypeVar("Result")
-
-
-def elsewhere(does: Callable[[], Result]) -> "Future[Result]":
-    """Do this in a thread with a database connection of its own."""
-
-    def with_own_connection() -> Result:
-        try:
-            return does()
-        finally:
-            connection.close()
-
-    return _others.submit(with_own_connection)
-
-
-_others = ThreadPoolExecutor(max_workers=8)
-
-
-def wait_until_blocked(number: int = 1) -> None:
-    """Return when so many others wait for a lock of ours."""
-    for _ in range(500):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0] >= number:
-                return
-        Event().wait(0.01)
-    pytest.fail("nobody waits for a lock")
-
-
-# The wire.
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An answer outside 2xx."""
-
-    status: int
-    message: str = "No."
-    code: str = ""
-    """Stripe's code, or Calendly's title."""
-    type: str = "invalid_request_error"
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-Answer = JSON | Failure | BaseException | Callable[[], "JSON | Failure"]
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request as it went out."""
-
-    method: str
-    path: str
-    key: str | None
-    """Its idempotency key."""
-    body: JSON
-
-    @property
-    def does(self) -> str:
-        """`POST /v1/refunds`"""
-        return f"{self.method} {self.path}"
-
-
-class Wire:
-    """Both providers. Each path answers in turn what it was told to, the last answer again and again.
-
-    Every request must find no transaction open (LIFECYCLE 1.3), those to Stripe must be as Stripe describes them, and
-    one that no test foresaw ends the test.
-    """
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self._answers: dict[str, list[Answer]] = {}
-        self._mock = responses.RequestsMock(assert_all_requests_are_fired=False)
-
-    def __enter__(self) -> Self:
-        self._mock.start()
-        for method in ("GET", "POST", "DELETE"):
-            for base in (settings.STRIPE_API_BASE, settings.CALENDLY_API_BASE):
-                self._mock.add_callback(method, re.compile(re.escape(base) + "/.*"), callback=self._on_request)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._mock.stop(allow_assert=False)
-        self._mock.reset()
-
-    def answers(self, does: str, *answers: Answer) -> None:
-        """What is answered to `POST /v1/refunds`: JSON, a failure, an exception to raise, or a function that says."""
-        self._answers[does] = list(answers)
-
-    def made(self, does: str) -> list[Call]:
-        """The calls of this method to this path."""
-        return [call for call in self.calls if call.does == does]
-
-    def _on_request(self, request: PreparedRequest) -> tuple[int, dict[str, str], str]:
-        open_ones = [block for block in connection.atomic_blocks if not block._from_testcase]  # type: ignore[attr-defined]
-        if open_ones:
-            pytest.fail(f"{request.method} {request.url}: a transaction is open")
-        url, method, body = urlsplit(str(request.url)), str(request.method), str(_text(request.body))
-        to_stripe = str(request.url).startswith(settings.STRIPE_API_BASE)
-        if to_stripe:
-            pairs = parse_qsl(body if method == "POST" else url.query, keep_blank_values=True)
-            validate_request(method, url.path, pairs)
-            said: JSON = dict(pairs)
-        else:
-            said = json.loads(body) if body else {}
-        self.calls.append(Call(method, url.path, request.headers.get("Idempotency-Key"), said))
-        does = self.calls[-1].does
-        if does not in self._answers:
-            pytest.fail(f"Nobody foresaw {does}")
-        waiting = self._answers[does]
-        answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-        if callable(answer):
-            answer = answer()
-        if isinstance(answer, BaseException):
-            raise answer
-        if isinstance(answer, Failure):
-            return answer.status, answer.headers, json.dumps(_failure(answer, to_stripe=to_stripe))
-        if to_stripe:
-            return 200, {}, json.dumps(answer)
-        return (201, {}, "{}") if method == "POST" else (200, {}, json.dumps({"resource": answer}))
-
-
-def _text(body: bytes | str | None) -> str:
-    return body.decode() if isinstance(body, bytes) else body or ""
-
-
-def _failure(failure: Failure, *, to_stripe: bool) -> JSON:
-    if to_stripe:
-        error = {"type": failure.type, "message": failure.message}
-        return {"error": error | ({"code": failure.code} if failure.code else {})}
-    return {"title": failure.code or "Error", "message": failure.message}

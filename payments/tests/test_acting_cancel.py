@@ -12,7 +12,6 @@ from payments.tests.rows import (
     SECOND,
     START,
     T0,
-    Failure,
     ask_to_cancel,
     booked,
     cancelled_json,
@@ -23,6 +22,7 @@ from payments.tests.rows import (
     only,
     time_passes,
 )
+from payments.tests.wire import Failure
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 EVENT, CANCEL, INVITEE = (

@@ -19,7 +19,6 @@ from payments.tests.rows import (
     PRICE,
     SECOND,
     T0,
-    Failure,
     ask_to_cancel,
     booked,
     charge_json,
@@ -27,10 +26,11 @@ from payments.tests.rows import (
     only,
     opened,
     opening,
+    paid,
     payment_json,
     session_json,
 )
-from payments.tests.rows import paid as is_paid
+from payments.tests.wire import Failure
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 OPEN, SESSION, EXPIRE = (
@@ -175,13 +175,13 @@ def test_a_payment_with_a_provisional_time_is_read_for_the_charges_own(wire, flo
     opened(flow)
     with settled_flow(flow.id, HEARD) as locked:
         record_checkout(locked, checkout_seen(opening(flow), "complete", "pi_1"), happened_at=T0 + 9 * MINUTE)
-    paid = Payment.objects.get()
-    assert (paid.captured_minor, paid.provisional, paid.captured_at) == (PRICE, True, T0 + 9 * MINUTE)
+    money = Payment.objects.get()
+    assert (money.captured_minor, money.provisional, money.captured_at) == (PRICE, True, T0 + 9 * MINUTE)
     wire.answers(PAYMENT, payment_json(opening(flow), "pi_1", PRICE, charge_json("pi_1", at=T0 + 2 * MINUTE)))
     assert act(flow, IntentKind.READ_PAYMENT).outcome == Outcome.DONE
-    paid.refresh_from_db()
-    assert (paid.provisional, paid.captured_at) == (False, T0 + 2 * MINUTE)
-    assert paid.receipt_url == "https://pay.stripe.com/receipts/pi_1"
+    money.refresh_from_db()
+    assert (money.provisional, money.captured_at) == (False, T0 + 2 * MINUTE)
+    assert money.receipt_url == "https://pay.stripe.com/receipts/pi_1"
     assert open_kinds(flow) == []
 
 
@@ -322,12 +322,12 @@ def test_reading_that_brings_nothing_new_leaves_no_trace_of_a_change(wire, flow,
 
 def test_paying_confirms_and_a_second_session_paid_as_well_sends_one_back(wire, flow):
     opened(flow)
-    is_paid(flow)
+    paid(flow)
     assert state(flow) == (BookingStatus.CONFIRMED, PaymentStatus.PAID)
     second = opening(flow)  # as if asked for before the first was known to be paid
     second.pk, second.created_at = "it_second", T0 + SECOND
     second.save(force_insert=True)
-    is_paid(flow, "cs_test_2", "pi_2")
+    paid(flow, "cs_test_2", "pi_2")
     assert opening(flow) == second
     refunds = Intent.objects.filter(flow=flow, kind=IntentKind.REFUND)
     assert [(one.amount_minor, one.why) for one in refunds] == [(PRICE, "surplus")]

@@ -2,6 +2,7 @@
 
 import pytest
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from bookings.facts import Outcome
 from bookings.models import BookingFlow, Intent
@@ -12,15 +13,15 @@ from payments.tests.rows import (
     MINUTE,
     SECOND,
     T0,
-    Failure,
-    Wire,
     ask_to_cancel,
     booked,
+    forget_jobs,
     jobs,
     listing,
     opening,
     session_json,
 )
+from payments.tests.wire import Failure, Wire
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 OPEN, LIST, READ = "POST /v1/checkout/sessions", "GET /v1/checkout/sessions", "GET /v1/checkout/sessions/cs_test_1"
@@ -132,9 +133,11 @@ def test_the_pause_grows_to_an_hour(wire, flow):
 
 
 def test_every_try_that_failed_leaves_a_knock_for_the_next(wire, flow):
+    forget_jobs()
     wire.answers(OPEN, DOWN)
     acting.act(opening(flow).id)
-    assert jobs()[-1] == ("payments.act", {"intent_id": opening(flow).id})
+    assert jobs() == [("payments.act", {"intent_id": opening(flow).id})]
+    assert ProcrastinateJob.objects.get().scheduled_at == T0 + 15 * SECOND
     assert acting.due_intents(T0 + 14 * SECOND, 10) == []
     assert acting.due_intents(T0 + 15 * SECOND, 10) == [opening(flow).id]
 

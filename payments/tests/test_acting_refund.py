@@ -16,7 +16,6 @@ from payments.tests.rows import (
     PRICE,
     SECOND,
     T0,
-    Failure,
     ask_to_cancel,
     booked,
     charge_json,
@@ -35,6 +34,7 @@ from payments.tests.rows import (
     staff_refund,
     time_passes,
 )
+from payments.tests.wire import Failure
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 REFUND, REFUNDS, DISPUTES, PAYMENT = (
@@ -219,6 +219,17 @@ def test_a_clear_refusal_is_rejected_shown_and_never_repeated(wire, ended, clock
         time_passes(ended)
         acting.act(intent.id)
     assert (len(wire.calls), refunds_of(ended)) == (1, [(PRICE, Outcome.REJECTED)])
+
+
+def test_a_key_that_stripe_does_not_know_is_no_fault_of_the_refund(wire, ended, clock):
+    intent = the_refund(ended)
+    wire.answers(REFUND, Failure(401, "Invalid API Key provided"), refund_json(PRICE, intent=intent))
+    acting.act(intent.id)
+    assert Attention.objects.filter(kind=AttentionKind.PROVIDER_FORBIDDEN, object_id="stripe", closed_at=None).exists()
+    assert refunds_of(ended) == [(PRICE, Outcome.OPEN)]
+    clock.shift(MINUTE)
+    acting.act(intent.id)
+    assert refunds_of(ended) == [(PRICE, Outcome.DONE)]
 
 
 def test_a_refund_that_staff_send_in_its_place_closes_the_attention(wire, ended):

@@ -1,7 +1,12 @@
 """Several workers on one call, with real transactions: one of them makes it, and what it stands on is committed."""
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import TypeVar
+
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from bookings.facts import IntentKind, Outcome
 from bookings.models import BookingFlow, Intent
@@ -14,17 +19,47 @@ from payments.tests.rows import (
     T0,
     begun,
     booked,
-    elsewhere,
     hear,
     invitee_seen,
     jobs,
     opening,
     session_json,
-    wait_until_blocked,
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clock")]
 OPEN = "POST /v1/checkout/sessions"
+OTHERS = ThreadPoolExecutor(max_workers=4)
+Result = TypeVar("Result")
+
+
+def elsewhere(does: Callable[[], Result]) -> "Future[Result]":
+    """Do this in a thread with a database connection of its own."""
+
+    def with_own_connection() -> Result:
+        try:
+            return does()
+        finally:
+            connection.close()
+
+    return OTHERS.submit(with_own_connection)
+
+
+def wait_until_blocked(number: int = 1) -> None:
+    """Return when so many others wait for a lock of ours."""
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0] >= number:
+                return
+        Event().wait(0.01)
+    pytest.fail("nobody waits for a lock")
+
+
+def end_other_connections() -> None:
+    """As when PostgreSQL is restarted."""
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608  # ours
 
 
 @pytest.fixture
@@ -84,6 +119,40 @@ def test_a_worker_that_dies_leaves_a_lease_that_runs_out(wire, flow, clock):
     for worker in workers:
         worker.result(20)
     assert [call.key for call in wire.calls] == [intent.id] * 2
+
+
+def test_a_worker_that_was_slower_than_its_lease_changes_nothing_by_its_answer(wire, flow, clock):
+    intent = opening(flow)
+
+    def slowly():
+        clock.shift(acting.LEASE)
+        elsewhere(lambda: acting.act(intent.id)).result(10)
+        assert opening(flow).outcome == Outcome.DONE
+        return session_json(intent)
+
+    wire.answers(OPEN, slowly, session_json(intent))
+    acting.act(intent.id)
+    assert [call.key for call in wire.calls] == [intent.id] * 2
+    assert Checkout.objects.count() == 1
+    assert opening(flow).closed_at == T0 + acting.LEASE
+
+
+def test_an_answer_that_could_not_be_written_down_is_asked_for_again(wire, flow, clock):
+    intent = opening(flow)
+
+    def while_the_database_goes():
+        elsewhere(end_other_connections).result(10)
+        return session_json(intent)
+
+    wire.answers(OPEN, while_the_database_goes, session_json(intent))
+    with pytest.raises(OperationalError):
+        acting.act(intent.id)
+    connection.close()
+    assert Checkout.objects.count() == 0
+    clock.shift(acting.LEASE)
+    acting.act(intent.id)
+    assert [call.key for call in wire.calls] == [intent.id] * 2
+    assert opening(flow).outcome == Outcome.DONE
 
 
 def test_two_flows_do_not_wait_for_each_other(wire, flow):

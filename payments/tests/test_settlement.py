@@ -273,6 +273,14 @@ def test_lastupdated_says_when_something_was_new(clock):
     assert Booking.objects.get().updated_at == T0, "the booking stands as it stood"
 
 
+def test_lastupdated_stays_while_time_passes_and_nothing_comes_of_it(clock):
+    flow = booked(price=0)
+    clock.move_to(START)
+    time_passes(flow)
+    row = stored(flow)
+    assert (row.wake_at, row.settled_at, row.updated_at) == (START + HOUR, START, T0)
+
+
 def test_a_call_that_is_not_wanted_any_more_is_withdrawn_and_says_so():
     flow = booked()
     ask_to_cancel(flow)

@@ -21,7 +21,6 @@ from payments.tests.rows import (
     START,
     T0,
     TOLD,
-    Failure,
     ann,
     begun,
     booked,
@@ -34,9 +33,12 @@ from payments.tests.rows import (
     jobs,
     last_line,
     offer,
+    opened,
     opening,
+    paid,
     session_json,
 )
+from payments.tests.wire import Failure
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 GONE = Failure(404, "The resource you requested does not exist.", "Resource Not Found")
@@ -238,10 +240,13 @@ def test_a_direct_booking_has_a_flow_of_its_own_and_the_client_of_the_account(wi
     place_again(clock, 2 * MINUTE)
     flow = BookingFlow.objects.get()
     assert (flow.direct, flow.client, flow.hold_ends_at) == (True, client, None)
-    assert attention() == []
+    assert attention() == [(AttentionKind.DIRECT_BOOKING, flow.id)]
     clock.shift(3 * DAY)
     tasks.settle_due_flows()
     assert BookingFlow.objects.get().decision_row == "", "it is never cancelled by itself"
+    opened(flow)
+    paid(flow)
+    assert attention() == []
 
 
 @pytest.mark.parametrize("who", ["nobody", "without an account", "locked out", "two of them"])
@@ -254,7 +259,7 @@ def test_a_direct_booking_of_somebody_unknown_is_shown_to_a_person(wire, clock, 
         User.objects.filter(client=ann()).update(is_active=False)
     if who == "two of them":
         ann()
-        Client.objects.create(email="ANN@example.com", user=User.objects.create(username="ann2"))
+        Client.objects.create(email="ann@example.com", user=User.objects.create(username="ann2"))
     place()
     calendly_has(wire, invitee_json())
     place_again(clock, 2 * MINUTE)
@@ -349,13 +354,32 @@ def test_while_calendly_is_away_the_invitee_waits_longer_each_time_and_then_a_pe
     assert (AttentionKind.UNPLACED_INVITEE, "A") not in attention()
 
 
-def test_an_invitee_that_was_placed_meanwhile_is_left_alone(wire):
+def test_what_was_told_of_an_invitee_before_it_could_be_placed_is_not_forgotten(wire, clock):
+    """R18: the cancellation comes first and fits nowhere; then other news, older than it, says whose the invitee is."""
     flow = begun()
-    place()
-    place(flow_id=flow.id)
+    calendly_has(wire, cancelled_json())
+    assert placing.place(invitee_seen(cancelled_json()), TOLD) == ""
+    assert place(flow_id=flow.id) == flow.id
+    assert Booking.objects.get().status == BookingStatus.PENDING
+    place_again(clock, 2 * MINUTE)
+    assert Booking.objects.get().status == BookingStatus.CANCELLED
     assert UnplacedInvitee.objects.count() == 0
-    placing.place_again("A")
-    assert wire.calls == []
+
+
+def test_what_is_told_while_an_unplaced_invitee_is_read_is_read_once_more(wire, clock):
+    begun()
+    place()
+
+    def cancelled_meanwhile():
+        placing.place(invitee_seen(cancelled_json()), TOLD)
+        return invitee_json()
+
+    calendly_has(wire, invitee_json())
+    wire.answers("GET /scheduled_events/EV-A/invitees/A", cancelled_meanwhile, cancelled_json())
+    place_again(clock, 2 * MINUTE)
+    place_again(clock, 2 * MINUTE)
+    assert Booking.objects.get().status == BookingStatus.CANCELLED
+    assert UnplacedInvitee.objects.count() == 0
 
 
 def test_what_the_news_lacks_is_read_from_calendly(wire):
