@@ -77,6 +77,7 @@ pathlib.Path(sys.argv[2]).touch()
 time.sleep(60)
 """
     code = f"import os; os.chdir({str(tmp_path)!r})" + code
+    before = signal.getsignal(signum)
     with Supervisor() as processes:
         for number, name in enumerate(("database", "web", "worker", "worker")):
             processes.start(name, [*python(code), name, f"up-{number}"])
@@ -86,7 +87,7 @@ time.sleep(60)
             processes.wait()
 
     assert (tmp_path / "diary").read_text().split() == ["worker", "worker", "web", "database"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signum) is before
 
 
 def test_a_child_that_does_not_stop_is_killed(monkeypatch):

@@ -1,6 +1,9 @@
 """What a job queues while it runs in a worker. That the worker outlives its database is in `test_crashes.py`."""
 
 import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -37,11 +40,17 @@ async def in_a_worker(*, interrupted: bool) -> None:
         await connector.close_async()
 
 
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: the browser of earlier tests keeps an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_job_queues_others_in_its_own_transaction():
-    asyncio.run(in_a_worker(interrupted=False))
+    run(in_a_worker(interrupted=False))
     assert ProcrastinateJob.objects.count() == 1
 
     with pytest.raises(Interrupted):
-        asyncio.run(in_a_worker(interrupted=True))
+        run(in_a_worker(interrupted=True))
     assert ProcrastinateJob.objects.count() == 1

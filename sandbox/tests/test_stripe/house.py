@@ -131,6 +131,14 @@ class House:
         """Move Stripe's clock."""
         self.control("clock", advance_seconds=seconds)
 
+    def pass_time_until(self, condition: Callable[[], bool]) -> None:
+        """Move Stripe's clock on until something has happened, ten real seconds at most."""
+        ends = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < ends, "it did not happen"
+            self.pass_time(20)
+            time.sleep(0.02)
+
     def session(self, **more: str) -> Any:
         """A new session for the talk."""
         return self.post("/v1/checkout/sessions", {**TALK, **more})
