@@ -8,8 +8,10 @@ configured base and addresses in answers are never called, so nobody else's word
 import json
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +19,7 @@ import requests
 import urllib3.exceptions
 from django.conf import settings
 
-from api.calling import READ_TIMEOUT, Deadline, Refused, Unavailable, Unknown, timeouts, with_retries
+from api.calling import READ_TIMEOUT, Deadline, Refused, Unavailable, Unknown, patiently, timeouts, with_retries
 from bookings.invitees import Invitee, ScheduledEvent, id_of, parse_invitee, parse_scheduled_event
 from bookings.reading import ID, LONG_TEXT, Fields
 
@@ -68,6 +70,17 @@ def get_scheduled_event(event_id: str, *, deadline: Deadline | None = None) -> S
 def get_invitee(event_id: str, invitee_id: str, *, deadline: Deadline | None = None) -> Invitee:
     path = f"/scheduled_events/{_checked(event_id)}/invitees/{_checked(invitee_id)}"
     return _read(parse_invitee, _call("GET", path, deadline=deadline).get("resource"))
+
+
+def list_scheduled_events(since: datetime, until: datetime | None) -> Iterator[ScheduledEvent]:
+    """The scheduled events of our organization that start in this time, cancelled ones included, the earliest first.
+
+    Rate limits are waited out, page by page. `Unknown` after 10,000 events: ask for a shorter time.
+    """
+    params = {"organization": settings.CALENDLY_ORGANIZATION, "min_start_time": _stamp(since)}
+    if until:
+        params["max_start_time"] = _stamp(until)
+    return _walk(parse_scheduled_event, "/scheduled_events", params | {"sort": "start_time:asc"}, patient=True)
 
 
 def list_invitees(event_id: str, *, deadline: Deadline | None = None) -> list[Invitee]:
@@ -183,16 +196,32 @@ def _list(
     parse: Callable[[Any], Record], path: str, params: dict[str, str], deadline: Deadline | None = None
 ) -> list[Record]:
     """All pages of a list."""
-    records: list[Record] = []
+    return list(_walk(parse, path, params, deadline))
+
+
+def _walk(
+    parse: Callable[[Any], Record],
+    path: str,
+    params: dict[str, str],
+    deadline: Deadline | None = None,
+    *,
+    patient: bool = False,
+) -> Iterator[Record]:
+    """The resources of a list, page by page; whoever is patient waits until Calendly's rate limit is over."""
     params = params | {"count": str(LARGEST_PAGE)}
     for _ in range(MOST_PAGES):
-        answer = _call("GET", path, params=params, deadline=deadline)
-        page, page_token = _read(_parse_page, answer)
-        records += [_read(parse, resource) for resource in page]
+        ask = partial(_call, "GET", path, params=params, deadline=deadline)
+        page, page_token = _read(_parse_page, patiently(ask) if patient else ask())
+        yield from [_read(parse, resource) for resource in page]
         if not page_token:
-            return records
+            return
         params = params | {"page_token": page_token}
     raise Unknown("Calendly's list does not end")
+
+
+def _stamp(moment: datetime) -> str:
+    """A time as Calendly writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _parse_page(answer: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:

@@ -19,6 +19,7 @@ from bookings.facts import (
     RefundFacts,
     Tier,
 )
+from bookings.money import smallest_step
 
 STANDARD_TIERS = (Tier(timedelta(hours=24), 100), Tier(timedelta(hours=12), 50))
 PATIENCE = timedelta(minutes=10)
@@ -279,7 +280,9 @@ class Reading:
             return max(0, self.captured - self.due)
         in_time = sum(p.captured for p in self.matching if p.captured_at and p.captured_at <= end.at)
         on_time = 0 if end.row == "D4" else min(self.due, in_time)
-        return share(end.percent, on_time) + (self.captured - on_time)
+        # In whole steps of what Stripe takes: of a three-decimal currency it wants the last digit to be 0.
+        step = smallest_step(self.facts.currency)
+        return share(end.percent, on_time // step) * step + (self.captured - on_time)
 
     @cached_property
     def _pots(self) -> list[tuple[list[PaymentFacts], int]]:
@@ -333,9 +336,12 @@ class Reading:
                     yield intent.id
 
     def failed_refunds(self) -> Iterator[str]:
-        """Refund intents of ours that were refused or failed, and that no other replaces."""
+        """Refund intents of ours that were refused or failed, and that no other replaces.
+
+        One that replaces another and fails as well stands for both.
+        """
         intents = self.intents(IntentKind.REFUND)
-        replaced = {i.replaces for i in intents if i.outcome not in (Outcome.REJECTED, Outcome.WITHDRAWN)}
+        replaced = {intent.replaces for intent in intents if intent.outcome is not Outcome.WITHDRAWN}
         failed = {refund.intent_id for refund in self.facts.refunds if refund.failed}
         for intent in intents:
             if (intent.outcome is Outcome.REJECTED or intent.id in failed) and intent.id not in replaced:

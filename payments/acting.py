@@ -26,6 +26,7 @@ from payments.loading import flow_facts
 from payments.models import Checkout, Payment
 from payments.records import close_intent, record_checkout, record_dispute, record_payment, record_refund
 from payments.settlement import settle, settled_flow
+from payments.stripe_objects import CheckoutSeen
 
 logger = logging.getLogger(__name__)
 
@@ -131,12 +132,13 @@ def read_checkout_now(session_id: str, cause: Cause, deadline: Deadline, pause: 
     if not stale.update(read_at=now):
         return  # not open, or read by somebody else just now
     try:
-        seen = stripe_api.read_checkout(session_id, deadline=deadline)
+        seen: CheckoutSeen | None = stripe_api.read_checkout(session_id, deadline=deadline)
     except CallFailed as failure:
         logger.info("checkout %s could not be read: %s", session_id, failure.message)
-        return
+        seen = None
     with settled_flow(Checkout.objects.get(pk=session_id).flow_id, cause) as flow:
-        record_checkout(flow, seen, read=True)
+        if seen:
+            record_checkout(flow, seen, read=True)
 
 
 def _answer(intent: Intent) -> AbstractContextManager[LockedFlow]:

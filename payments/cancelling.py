@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from api.calling import Deadline
 from api.errors import BookingConflict, RefundFailed
-from bookings.facts import BookingStatus, Party, Quote, RefundStatus, Verdict
+from bookings.facts import BookingStatus, CancelAsked, Party, Quote, RefundStatus, Verdict
 from bookings.lifecycle import quote
 from bookings.locked import Cause, LockedFlow
 from bookings.models import Booking
@@ -36,26 +36,42 @@ def request_cancel(
     by: Party,
     reason: str = "",
     refund_requested: bool = True,
-    percent: int | None = None,
 ) -> Cancelled:
     """End a booking's flow. Asked again it changes nothing and answers the present state (R30).
 
-    `percent` is staff's choice; None is the policy's. Raises BookingConflict for a booking that was rescheduled or has
-    started; RefundFailed when asked again while the refund has failed (DESIGN 6.9).
+    At the policy's percentage. Raises BookingConflict for a booking that was rescheduled or has started; RefundFailed
+    when asked again while the refund has failed (DESIGN 6.9).
     """
     with settled_flow(booking.flow_id, cause) as flow:
-        verdict = settle(flow)
-        asked_again = verdict.decision is not None
-        if not asked_again:
-            _refuse_unless_cancellable(flow, booking.id, verdict)
-            row = flow.row
-            row.cancel_asked_at, row.cancel_asked_by, row.cancel_reason = flow.now, by, reason
-            row.cancel_refund_requested, row.cancel_percent = refund_requested, percent
-            flow.save(row, f"Cancel asked by {by}" + (f": {reason}" if reason else ""))
+        first = ask_to_cancel(flow, booking.id, CancelAsked(flow.now, by, refund_requested), reason)
+    return follow_cancel(booking, cause, first=first)
+
+
+def ask_to_cancel(flow: LockedFlow, booking_id: str, asked: CancelAsked, reason: str) -> bool:
+    """Write down that somebody asks to end a flow; False if it has ended already, and nothing is written.
+
+    Raises BookingConflict for a booking that was rescheduled or has started.
+    """
+    verdict = settle(flow)
+    if verdict.decision is not None:
+        return False
+    _refuse_unless_cancellable(flow, booking_id, verdict)
+    row = flow.row
+    row.cancel_asked_at, row.cancel_asked_by, row.cancel_reason = asked.at, asked.by, reason
+    row.cancel_refund_requested, row.cancel_percent = asked.refund_requested, asked.percent
+    flow.save(row, f"Cancel asked by {asked.by}" + (f": {reason}" if reason else ""))
+    return True
+
+
+def follow_cancel(booking: Booking, cause: Cause, *, first: bool) -> Cancelled:
+    """Make the calls that the end of a booking's flow needs, as far as there is time, and say how far it has come.
+
+    Raises RefundFailed if this was not the first time of asking and the refund has failed.
+    """
     acting.act_on_flow(booking.flow_id, Deadline(SECONDS_FOR_PROVIDERS))
     with settled_flow(booking.flow_id, cause) as flow:
         verdict = settle(flow)
-    if asked_again and verdict.refund_status is RefundStatus.FAILED:
+    if not first and verdict.refund_status is RefundStatus.FAILED:
         raise RefundFailed
     refund = Refund.objects.filter(payment__flow_id=booking.flow_id).order_by("-made_at", "-recorded_at").first()
     return Cancelled(

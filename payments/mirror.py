@@ -84,6 +84,13 @@ def mirror_object(obj: StripeJSON, seen_at: datetime) -> None:
     _mirror(obj, seen_at, event_id="")
 
 
+def mark_stale(kind: str, object_id: str) -> None:
+    """Have an object read whose events we missed. `kind` is Stripe's `object`."""
+    MirrorMark.objects.update_or_create(
+        object_id=object_id, defaults={"stale": True}, create_defaults={"kind": kind, "seen_at": NEVER, "stale": True}
+    )
+
+
 def stale_objects() -> QuerySet[MirrorMark]:
     """What must be read from the API (`kind`, `object_id`) and given to `mirror_object`, longest unseen first."""
     return MirrorMark.objects.filter(stale=True).order_by("seen_at")

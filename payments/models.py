@@ -75,6 +75,12 @@ class Payment(models.Model):
             ),
         )
         indexes = (models.Index(fields=["charge_id"], name="payment_by_charge"),)
+        permissions = (
+            ("issue_refund", "Can send money back"),
+            ("approve_refund", "Can approve or refuse a refund that somebody else asked for"),
+            ("waive_payment", "Can waive what a client owes"),
+            ("resolve_payment", "Can accept or return money that does not match"),
+        )
 
     def __str__(self) -> str:
         return self.payment_intent_id

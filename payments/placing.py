@@ -24,6 +24,8 @@ from payments.settlement import settled_flow
 
 PATIENCE = timedelta(minutes=2)
 """How long an invitee without a flow id waits for store-event to say whose it is."""
+OVERDUE = timedelta(minutes=10)
+"""After which a person looks at an invitee that could not be placed."""
 READ_PAUSE, LONGEST_READ_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 LONGEST_CHAIN = 50
 """Reschedules that are followed back in one go."""
@@ -54,6 +56,8 @@ def place(invitee: Invitee, cause: Cause, *, no_show_at: datetime | None = None)
         try:
             return _record(flow_id, invitee, cause, no_show_at=no_show_at, first=True)
         except _BelongsElsewhere:
+            if (read := _first_of_chain(flow_id, invitee)) is not None:
+                return _record(flow_id, read, cause, no_show_at=no_show_at)
             with transaction.atomic():
                 return _record(_own_flow(flow_id, invitee), invitee, cause, no_show_at=no_show_at)
     _keep_unplaced(invitee)
@@ -114,13 +118,27 @@ def _record(
         record_invitee(flow, invitee)
         if invitee.no_show is not None and no_show_at:
             record_no_show(flow, invitee.invitee_id, no_show=invitee.no_show, at=no_show_at)
-    UnplacedInvitee.objects.filter(pk=invitee.invitee_id).delete()
     return flow_id
 
 
 def _may_join(flow: LockedFlow, invitee: Invitee) -> bool:
     seen = {booking.invitee_id for booking in flow.bookings if booking.invitee_id}
     return not seen or invitee.invitee_id in seen or invitee.old_invitee_id is not None
+
+
+def _first_of_chain(flow_id: str, invitee: Invitee) -> Invitee | None:
+    """The invitee read anew, if a reschedule led from it to one that the flow knows: the news of it was older (R18)."""
+    seen = Booking.objects.filter(flow=flow_id).exclude(invitee_id=None).values("invitee_id")
+    if not RescheduleEdge.objects.filter(flow=flow_id).exclude(old_invitee_id__in=seen).exists():
+        return None  # nobody is missing there
+    ahead = first = calendly_api.get_invitee(invitee.event_id, invitee.invitee_id)
+    for _ in range(LONGEST_CHAIN):
+        if _flow_of_chain(ahead) == flow_id:
+            return replace(first, scheduled_event=invitee.scheduled_event)
+        if not (ahead.new_event_id and ahead.new_invitee_id):
+            break
+        ahead = calendly_api.get_invitee(ahead.new_event_id, ahead.new_invitee_id)
+    return None
 
 
 def _own_flow(first_flow_id: str, invitee: Invitee) -> str:
@@ -149,9 +167,10 @@ def _keep_unplaced(invitee: Invitee) -> None:
     now = timezone.now()
     # Those before it in a reschedule are read back at once; a first one waits for store-event.
     wait = timedelta(0) if invitee.old_invitee_id else PATIENCE
-    UnplacedInvitee.objects.get_or_create(
+    UnplacedInvitee.objects.update_or_create(
         pk=invitee.invitee_id,
-        defaults={"event_id": invitee.event_id, "first_heard_at": now, "next_at": now + wait},
+        defaults={"next_at": now + wait, "attempts": 0},
+        create_defaults={"event_id": invitee.event_id, "first_heard_at": now, "next_at": now + wait},
     )
 
 
@@ -168,12 +187,18 @@ def place_again(invitee_id: str) -> None:
     if row is None:
         return
     row.attempts += 1
-    row.next_at = timezone.now() + min(READ_PAUSE * 2 ** min(row.attempts, 10), LONGEST_READ_PAUSE)
+    now, overdue_at = timezone.now(), row.first_heard_at + OVERDUE
+    row.next_at = now + min(READ_PAUSE * 2 ** min(row.attempts, 10), LONGEST_READ_PAUSE)
+    if now < overdue_at:
+        row.next_at = min(row.next_at, overdue_at)  # that is when somebody must be told
     row.save()
-    if timezone.now() >= row.first_heard_at + timedelta(minutes=10):
+    if now >= overdue_at:
         raise_attention(AttentionKind.UNPLACED_INVITEE, invitee_id, text="Its flow is not known")
     for invitee in _read_chain(row.event_id, invitee_id):
         _place_now(completed(invitee))
+    # Only now, and not when other news of it is placed: what was told here, a cancellation say, is kept nowhere else.
+    # Nor if more was told since we read it, which began the attempts anew.
+    UnplacedInvitee.objects.filter(pk=invitee_id, attempts=row.attempts).delete()
     close_attention(AttentionKind.UNPLACED_INVITEE, invitee_id)
 
 

@@ -136,6 +136,16 @@ def record_dispute(flow: LockedFlow, seen: DisputeSeen) -> Dispute | None:
     return row
 
 
+def is_contradicted(seen: DisputeSeen) -> bool:
+    """Whether a report of the same rank said otherwise (R17). Neither is the newer by itself: read the dispute."""
+    row = Dispute.objects.filter(dispute_id=seen.dispute_id).first()
+    if row is None or _dispute_rank(row.status) != _dispute_rank(seen.status):
+        return False
+    known = (row.status, row.reason, row.refundable, row.amount_minor, row.currency, row.due_by)
+    told = (seen.status, seen.reason, seen.is_charge_refundable, seen.amount_minor, seen.currency, seen.due_by)
+    return known != told
+
+
 def _dispute_rank(status: str) -> tuple[bool, bool, bool]:
     """Formal above inquiry; in each closed above open; of the open ones what the bank has above what we have."""
     return not status.startswith("warning_"), status in CLOSED_DISPUTES, status.endswith("under_review")

@@ -17,7 +17,7 @@ from django.conf import settings
 from stripe.params import RefundCreateParams, WebhookEndpointCreateParams
 from stripe.params.checkout import SessionCreateParams, SessionCreateParamsLineItemPriceDataProductData
 
-from api.calling import Deadline, Unknown, with_retries
+from api.calling import Deadline, Unknown, patiently, with_retries
 from payments.stripe_fields import Fields, JSONObject
 from payments.stripe_http import NotAgain, Transport
 from payments.stripe_objects import (
@@ -172,19 +172,52 @@ def read_refund(refund_id: str) -> RefundSeen:
     return _call(lambda client: client.v1.refunds.retrieve(refund_id), parse_refund)
 
 
-def list_refunds(payment_intent_id: str) -> list[RefundSeen]:
+def list_refunds(payment_intent_id: str, *, deadline: Deadline | None = None) -> list[RefundSeen]:
     """All refunds of a payment, the newest first."""
-    return list(_walk(lambda client: client.v1.refunds.list, {"payment_intent": payment_intent_id}, parse_refund))
+    of_payment = {"payment_intent": payment_intent_id}
+    return list(_walk(lambda client: client.v1.refunds.list, of_payment, parse_refund, deadline=deadline))
 
 
-def list_disputes(payment_intent_id: str) -> list[DisputeSeen]:
+def list_disputes(payment_intent_id: str, *, deadline: Deadline | None = None) -> list[DisputeSeen]:
     """All disputes about a payment, the newest first."""
-    return list(_walk(lambda client: client.v1.disputes.list, {"payment_intent": payment_intent_id}, parse_dispute))
+    of_payment = {"payment_intent": payment_intent_id}
+    return list(_walk(lambda client: client.v1.disputes.list, of_payment, parse_dispute, deadline=deadline))
 
 
 def read_dispute(dispute_id: str) -> DisputeSeen:
     """A dispute as it stands."""
     return _call(lambda client: client.v1.disputes.retrieve(dispute_id), parse_dispute)
+
+
+def list_checkouts_between(since: datetime, until: datetime | None) -> Iterator[CheckoutSeen]:
+    """The sessions that were opened in this time, the newest first, with their payments down to the charge.
+
+    This list and the ones below wait out rate limits, page by page. `Unknown` after 10,000 objects: ask for less time.
+    """
+    filters = {"created": _span(since, until), "expand": ["data.payment_intent.latest_charge"]}
+    return _walk(lambda client: client.v1.checkout.sessions.list, filters, parse_checkout, patient=True)
+
+
+def list_failed_checkouts_between(since: datetime, until: datetime | None) -> Iterator[CheckoutSeen]:
+    """The sessions whose delayed payment failed in this time: only Stripe's events say so, and those of 30 days."""
+    filters = {"created": _span(since, until), "type": "checkout.session.async_payment_failed"}
+    return _walk(lambda client: client.v1.events.list, filters, _checkout_of_event, patient=True)
+
+
+def list_payments_between(since: datetime, until: datetime | None) -> Iterator[PaymentSeen]:
+    """The payment intents that were begun in this time, the newest first, with their latest charges."""
+    filters = {"created": _span(since, until), "expand": ["data.latest_charge"]}
+    return _walk(lambda client: client.v1.payment_intents.list, filters, parse_payment_intent, patient=True)
+
+
+def list_refunds_between(since: datetime, until: datetime | None) -> Iterator[RefundSeen]:
+    """The refunds, of whatever payment, that were made in this time, the newest first."""
+    return _walk(lambda client: client.v1.refunds.list, {"created": _span(since, until)}, parse_refund, patient=True)
+
+
+def list_disputes_between(since: datetime, until: datetime | None) -> Iterator[DisputeSeen]:
+    """The disputes, about whatever payment, that were opened in this time, the newest first."""
+    return _walk(lambda client: client.v1.disputes.list, {"created": _span(since, until)}, parse_dispute, patient=True)
 
 
 READERS: dict[str, Callable[[stripe.StripeClient], Callable[[str], stripe.StripeObject]]] = {
@@ -242,6 +275,15 @@ def create_webhook_endpoint(url: str, events: Sequence[str]) -> tuple[str, str]:
     )
 
 
+def _span(since: datetime, until: datetime | None) -> dict[str, int]:
+    """Stripe's filter for `created`."""
+    return {"gte": int(since.timestamp()), **({"lt": int(until.timestamp())} if until else {})}
+
+
+def _checkout_of_event(obj: JSONObject) -> CheckoutSeen:
+    return parse_checkout(Fields(Fields(obj, "event").mapping("data"), None).mapping("object"))
+
+
 def _id_and_secret(obj: JSONObject) -> tuple[str, str]:
     endpoint = Fields(obj, "webhook_endpoint")
     return endpoint.identifier("id"), endpoint.text("secret")
@@ -283,11 +325,18 @@ def _walk(
     lister: Callable[[stripe.StripeClient], Callable[..., stripe.StripeObject]],
     filters: Mapping[str, Any],
     read: Callable[[JSONObject], Answer],
+    *,
+    deadline: Deadline | None = None,
+    patient: bool = False,
 ) -> Iterator[Answer]:
-    """The objects of a list, page by page. `Unknown` after `MOST_PAGES` pages: what is not read may hold the answer."""
+    """The objects of a list, page by page; whoever is patient waits until Stripe's rate limit is over.
+
+    `Unknown` after `MOST_PAGES` pages: what is not read may hold the answer.
+    """
     params = {**filters, "limit": PAGE}
     for _ in range(MOST_PAGES):
-        found, last_id = _call(lambda client: lister(client)(params), partial(_page, read))
+        ask = partial(_call, lambda client: lister(client)(params), partial(_page, read), deadline)
+        found, last_id = patiently(ask) if patient else ask()
         yield from found
         if last_id is None:
             return

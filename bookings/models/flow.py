@@ -71,6 +71,7 @@ class BookingFlow(models.Model):
             ),
         )
         indexes = (
+            models.Index(fields=["settled_at"], name="flow_by_settlement"),
             models.Index(fields=["wake_at"], name="flow_due", condition=models.Q(wake_at__isnull=False)),
             models.Index(fields=["client", "-created_at"], name="flow_of_client"),
         )
@@ -140,11 +141,18 @@ class Booking(models.Model):
             models.Index(fields=["-created_at", "-id"], name="booking_newest_first"),
             models.Index(fields=["status", "-created_at"], name="booking_by_status"),
             models.Index(fields=["event_id"], name="booking_by_event"),
+            models.Index(fields=["start"], name="booking_by_start", condition=models.Q(start__isnull=False)),
             models.Index(
                 fields=["claimed_invitee_id"],
                 name="booking_unseen_by_claim",
                 condition=models.Q(invitee_id=None),
             ),
+        )
+        permissions = (
+            ("cancel_booking", "Can cancel a booking for a client"),
+            ("link_booking", "Can link a direct booking to a client"),
+            ("note_no_show", "Can note that a client did not come"),
+            ("reread_booking", "Can have a booking read again from the providers"),
         )
 
     def __str__(self) -> str:

@@ -54,6 +54,7 @@ class Attention(models.Model):
             models.Index(fields=["opened_at"], name="attention_open", condition=models.Q(closed_at=None)),
             models.Index(fields=["flow"], name="attention_of_flow"),
         )
+        permissions = (("resolve_attention", "Can resolve what needs attention"),)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.object_id}"

@@ -125,6 +125,15 @@ def test_only_staff_repeat_a_refund_that_failed(name):
     assert (repeated.intents, repeated.withdrawn, repeated.attentions) == ((), frozenset(), frozenset())
 
 
+def test_a_replacement_that_failed_as_well_stands_for_both():
+    """So the one that replaces it at last closes the matter."""
+    again = staff(PRICE, name="it_2", replaces="it_refund", outcome=Outcome.REJECTED, started=True)
+    both = decide(flow(LEFT, *paid(), *TRIED["failed"], again, decision=ended()), NOW)
+    assert both.attentions == {(AttentionKind.REFUND_FAILED, "it_2")}
+    third = staff(PRICE, name="it_3", replaces="it_2")
+    assert not decide(flow(LEFT, *paid(), *TRIED["failed"], again, third, decision=ended()), NOW).attentions
+
+
 def test_a_partial_refund_that_failed_leaves_the_rest_due():
     """More becomes due when the surplus comes; what failed stays failed."""
     failed = sent(5_000, "failed")

@@ -345,7 +345,7 @@ def test_while_calendly_is_away_the_invitee_waits_longer_each_time_and_then_a_pe
         clock.move_to(row.next_at)
         place_again(clock)
         pauses.append((UnplacedInvitee.objects.get().next_at - row.next_at) // MINUTE)
-    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert pauses == [2, 4, 2, 16, 32, 60, 60, 60], "once sooner: ten minutes after the first news a person is told"
     assert attention() == [(AttentionKind.UNPLACED_INVITEE, "A")]
     calendly_has(wire, invitee_json())
     clock.move_to(UnplacedInvitee.objects.get().next_at)
