@@ -15,7 +15,7 @@ from bookings.facts import AsyncResult, AttentionKind
 from bookings.locked import Cause
 from payments import mirror, stripe_api
 from payments.finding import flow_of_money
-from payments.records import record_checkout, record_dispute, record_payment, record_refund
+from payments.records import is_contradicted, record_checkout, record_dispute, record_payment, record_refund
 from payments.settlement import settled_flow
 from payments.stripe_objects import (
     NoPaymentIntent,
@@ -124,7 +124,13 @@ def _dispute(_name: str, obj: Event, _happened_at: datetime, cause: Cause) -> st
         with settled_flow(flow_id, cause) as flow:
             if payment:
                 record_payment(flow, payment, read=True)
-            record_dispute(flow, seen)
+            contradicted = is_contradicted(seen)
+            if not contradicted:
+                record_dispute(flow, seen)
+        if contradicted:
+            seen = stripe_api.read_dispute(seen.dispute_id)
+            with settled_flow(flow_id, cause) as flow:
+                record_dispute(flow, seen)
     return flow_id
 
 

@@ -66,7 +66,7 @@ def _providers(django_db_setup: None) -> Iterator[_Providers]:
 
     with ExitStack() as stack:
         bases = [stack.enter_context(running(one.app, one.courier, tick=one.tick)) for one in (calendly, stripe)]
-        yield _Providers(*bases, states, faults)
+        yield _Providers(bases[0], bases[1], states, faults)
 
 
 @pytest.fixture
