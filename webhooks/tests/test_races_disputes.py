@@ -70,6 +70,8 @@ def test_r15_a_refund_that_was_not_sent_yet_is_withdrawn(
     world.work()
 
     assert refund_intents() == [(Outcome.WITHDRAWN, PRICE)]
+    asked_stripe = Intent.objects.get(kind=IntentKind.REFUND).started_at is not None
+    assert asked_stripe is not heard
     assert open_attention() == ["REFUND_HELD"]
     assert Dispute.objects.get().pk == dispute_id
     with time_machine.travel(timezone.now() + 9 * DAYS):
