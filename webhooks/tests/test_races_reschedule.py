@@ -1,5 +1,6 @@
 """A booking is moved, its news comes in any order: LIFECYCLE R18 to R22, and the policy's window."""
 
+import json
 import random
 from datetime import timedelta
 from itertools import permutations
@@ -13,7 +14,7 @@ from pytest_django.fixtures import Settings
 from bookings.facts import IntentKind
 from bookings.models import Booking, BookingFlow, Intent, SessionType, UnplacedInvitee
 from webhooks.tests.purchases import DAYS, HOURS, MINUTES, NOWHERE, Purchase, begun, bought
-from webhooks.tests.world import PRICE, World, open_attention
+from webhooks.tests.world import PRICE, Letter, World, open_attention
 
 # R18: A -> B -> C.
 
@@ -85,6 +86,22 @@ def test_r18_a_long_chain_in_a_drawn_order_refunds_nothing(world: World) -> None
     told = purchase.client.get(f"/api/scheduling/bookings/{purchase.booking(3).id}").json()["booking"]
     assert told["rescheduledFrom"] == purchase.booking(2).id
     assert told["rescheduledTo"] == purchase.booking(4).id
+
+
+def test_r18_a_move_that_does_not_say_whereto_refunds_nothing(world: World) -> None:
+    purchase = bought(world)
+    purchase.moves(12 * DAYS)
+    left, taken = world.mail()
+    body = json.loads(left.body)
+    body["payload"]["new_invitee"] = None
+    world.deliver([Letter(left.provider, left.name, json.dumps(body).encode())])
+    world.work()
+    assert (purchase.told(0)[0], purchase.flow().decision_row) == ("RESCHEDULED", "")
+
+    world.deliver([taken])
+    world.work()
+    assert purchase.told() == ("CONFIRMED", "PAID", "ACTIVE")
+    assert world.money()["refunded"] == 0
 
 
 def test_r18_a_cancel_at_the_end_of_the_chain_waits_for_the_whole_of_it(world: World) -> None:
