@@ -17,7 +17,7 @@ from api.accounts import may_use_api
 _TOKEN = re.compile(rb"[0-9a-f]{64}")
 
 
-class BearerTokenAuthentication(TokenAuthentication):  # type: ignore[misc]
+class BearerTokenAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox is untyped
     """`Authorization: Bearer <token>`. knox makes and hashes the tokens; they are looked up in one statement here.
 
     knox's own look-up reads all tokens of the user and deletes the expired ones on the way, in a GET as well.

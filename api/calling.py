@@ -33,7 +33,7 @@ class Unavailable(CallFailed):
     """Not done (rate limited, could not connect, no time left): ask again later."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, **about: object) -> None:
-        super().__init__(message, **about)  # type: ignore[arg-type]
+        super().__init__(message, **about)  # type: ignore[arg-type]  # passed on as given
         self.retry_after = retry_after
         """Seconds until the provider will listen again, by its own word; None if it did not say."""
 
@@ -42,7 +42,7 @@ class Unknown(CallFailed):
     """Perhaps done (time-out, 5xx): ask again with the same key, or look it up."""
 
     def __init__(self, message: str, *, replayed: bool = False, **about: object) -> None:
-        super().__init__(message, **about)  # type: ignore[arg-type]
+        super().__init__(message, **about)  # type: ignore[arg-type]  # passed on as given
         self.replayed = replayed
         """Whether the provider answered with a failure that it had saved under our key: the key is spent."""
 

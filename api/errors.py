@@ -230,7 +230,7 @@ def as_api_error(exception: Exception) -> ApiError:
         case drf.UnsupportedMediaType():
             return UnsupportedMediaType()
         case drf.Throttled():
-            return RateLimited(retry_after=exception.wait)  # type: ignore[attr-defined]
+            return RateLimited(retry_after=exception.wait)  # type: ignore[attr-defined]  # the stubs lack it
         case RequestDataTooBig():
             return PayloadTooLarge()
         case SuspiciousOperation() | BadRequest() | MultiPartParserError() | UnreadablePostError():

@@ -157,7 +157,7 @@ class Cluster:
         os.chown(draft, *_server_user())
         command = [str(programs / "initdb"), "-D", str(draft), "--username=slotpay", "--auth=trust"]
         command += ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        done = subprocess.run(command, capture_output=True, cwd=self.home, **_as_server_user())  # noqa: S603
+        done = subprocess.run(command, capture_output=True, cwd=self.home, **_as_server_user())  # noqa: S603  # our own words, no shell
         if done.returncode:
             shutil.rmtree(draft)
             raise ClusterError(f"PostgreSQL's initdb failed: {done.stderr.decode(errors='replace').strip()}")
@@ -169,7 +169,7 @@ class Cluster:
         command = [str(programs / "postgres"), "-D", str(self._data), "-c", "listen_addresses=", "-c", f"port={PORT}"]
         command += ["-c", f'unix_socket_directories="{quoted}"', *self.options]
         with (self.home / "log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(  # noqa: S603  # our own words, no shell
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
